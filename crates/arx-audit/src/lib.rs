@@ -1,0 +1,1 @@
+//! Audit leaves, Merkle tree, checkpoints, proofs, evidence bundles and their verification.

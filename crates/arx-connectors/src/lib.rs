@@ -1,0 +1,1 @@
+//! The vendors: Wiz, Qualys, PagerDuty, Jira.

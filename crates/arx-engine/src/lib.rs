@@ -1,0 +1,1 @@
+//! Durable execution: replay, steps, the driver of a run.

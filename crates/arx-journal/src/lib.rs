@@ -1,0 +1,1 @@
+//! The one SQLite database: runs, steps, effects, approvals, audit leaves, with group commit.

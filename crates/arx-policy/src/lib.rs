@@ -1,0 +1,1 @@
+//! Rules, score, limits and time windows to a verdict with reasons.

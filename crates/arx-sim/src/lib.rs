@@ -1,0 +1,1 @@
+//! Faithful loopback simulators of the vendors, with an effect ledger and seeded faults.

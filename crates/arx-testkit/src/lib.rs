@@ -1,0 +1,1 @@
+//! Simulated clock, seeded randomness, hermetic environments; for tests only.

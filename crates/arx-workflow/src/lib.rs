@@ -1,0 +1,1 @@
+//! Workflow bundles, the sandboxed Python host, and the objects workflows see.

@@ -1,0 +1,2 @@
+//! The arx command.
+fn main() {}
