@@ -1,0 +1,1 @@
+//! `arx.yaml`: parsing, validation and its JSON Schema.

@@ -1,0 +1,1 @@
+//! The Python host: a workflow in a child process behind a wall.

@@ -1,0 +1,1 @@
+//! Folding findings into vulnerabilities.
