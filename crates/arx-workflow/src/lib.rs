@@ -5,5 +5,8 @@
 //! the life of a `workflow.py`, at [`merge`] for how findings become vulnerabilities.
 
 pub mod bundle;
+mod diagnostic;
 pub mod host;
 pub mod merge;
+
+pub use diagnostic::Diagnostic;
