@@ -129,6 +129,8 @@ pub struct Call<'a> {
     pub cache: &'a dyn Cache,
     /// Non-secret configuration variables.
     pub variables: &'a Variables,
+    /// The journal's time when the call began.
+    pub now: Timestamp,
 }
 
 /// What `settle` found out about an effect whose outcome is unknown.
