@@ -33,13 +33,11 @@ pub enum CanonicalError {
 /// Encodes a value as RFC 8785 canonical JSON.
 ///
 /// Floats are allowed here, as parameters and results of a vendor may hold them; a [`crate::Leaf`]
-/// refuses them.
+/// refuses them. As everywhere in `serde_json`, a float that is no number becomes `null`.
 pub fn canonical<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    // The encoder refuses NaN and infinities; the tree form would silently turn them into null.
-    let bytes = serde_json_canonicalizer::to_vec(&value).map_err(CanonicalError::Encode)?;
-    let tree = serde_json::to_value(value).map_err(CanonicalError::Encode)?;
-    check_integers(&tree)?;
-    Ok(bytes)
+    let value = serde_json::to_value(value).map_err(CanonicalError::Encode)?;
+    check_integers(&value)?;
+    serde_json_canonicalizer::to_vec(&value).map_err(CanonicalError::Encode)
 }
 
 /// Returns the SHA-256 of the bytes in lower-case hexadecimal.

@@ -24,6 +24,10 @@ use crate::{INTEGER_MAX, tree::Hash};
 pub const NOTE_BYTES_MAX: usize = 16 * 1024;
 /// The signature type of Ed25519 in signed notes.
 const ALG_ED25519: u8 = 1;
+/// The parts of `name+id+key`; the key, being base64, may hold a plus itself.
+const VKEY_PARTS: usize = 3;
+/// The parts of `PRIVATE+KEY+name+id+key`.
+const SKEY_PARTS: usize = 5;
 /// How many bytes of the public key's digest name the log.
 const LOG_ID_BYTES: usize = 4;
 
@@ -120,9 +124,7 @@ impl SigningKey {
         let signer = StandardSigner::new(text)
             .map_err(|_| KeyError::Signing("it is not `PRIVATE+KEY+name+id+key`"))?;
         // The signer keeps its key to itself, and checked that the text holds exactly this one.
-        let seed = text.rsplit_once('+').and_then(|(_, key)| BASE64_STANDARD.decode(key).ok());
-        let seed: Option<[u8; 32]> =
-            seed.as_deref().and_then(|key| key.get(1..)).and_then(|key| key.try_into().ok());
+        let seed = key_bytes(text.splitn(SKEY_PARTS, '+').last());
         let seed = seed.ok_or(KeyError::Signing("the key has the wrong length"))?;
         let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
         let vkey = signed_note::new_ed25519_verifier_key(signer.name(), &public);
@@ -201,9 +203,7 @@ fn parse_vkey(vkey: &str) -> Result<StandardVerifier, KeyError> {
     })?;
     // A weak key accepts forged signatures, so having one is no proof of anything. Only one
     // spelling of a key is accepted, so that two keys can be compared as text.
-    let key = vkey.rsplit_once('+').and_then(|(_, key)| BASE64_STANDARD.decode(key).ok());
-    let key: Option<[u8; 32]> =
-        key.as_deref().and_then(|key| key.get(1..)).and_then(|key| key.try_into().ok());
+    let key = key_bytes(vkey.splitn(VKEY_PARTS, '+').last());
     let key = key.and_then(|key| VerifyingKey::from_bytes(&key).ok());
     let key = key.ok_or_else(|| refuse("it is not an Ed25519 key"))?;
     if key.is_weak() {
@@ -213,6 +213,12 @@ fn parse_vkey(vkey: &str) -> Result<StandardVerifier, KeyError> {
         return Err(refuse("it is not in its canonical spelling"));
     }
     Ok(verifier)
+}
+
+/// Reads the 32 bytes of a key behind the byte that says of which sort it is.
+fn key_bytes(part: Option<&str>) -> Option<[u8; 32]> {
+    let bytes = BASE64_STANDARD.decode(part?).ok()?;
+    bytes.get(1..)?.try_into().ok()
 }
 
 fn hex_byte(byte: &u8) -> String {

@@ -16,6 +16,8 @@ mod finding;
 mod invariants;
 mod leaf;
 mod log;
+#[cfg(test)]
+mod sample;
 pub mod tree;
 
 pub use bundle::{Bundle, BundleChecks, BundleError, BundleReport, verify_bundle};
