@@ -9,6 +9,9 @@
 //! Only what the design guarantees is asserted here; a false alarm in an audit is worse than a
 //! missing one. Memory grows with the number of calls, 16 bytes each.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};

@@ -13,6 +13,8 @@ pub mod bundle;
 mod canonical;
 mod checkpoint;
 mod finding;
+#[cfg(test)]
+mod golden;
 mod invariants;
 mod leaf;
 mod log;

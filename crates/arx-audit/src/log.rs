@@ -120,9 +120,11 @@ impl<'a> Pass<'a> {
     fn new(checks: LogChecks<'a>) -> Self {
         let mut findings = Findings::default();
         let mut signed: BTreeMap<u64, SignedRoot> = BTreeMap::new();
-        let stored = checks.checkpoints.iter().map(|note| ("stored checkpoint", note));
-        let earlier = checks.earlier.iter().map(|note| ("earlier checkpoint given", note));
-        for (place, (which, note)) in stored.chain(earlier).enumerate() {
+        let stored = checks.checkpoints.iter().zip(1..);
+        let stored = stored.map(|(note, n)| (note, format!("stored checkpoint number {n}")));
+        let earlier = checks.earlier.iter().zip(1..);
+        let earlier = earlier.map(|(note, n)| (note, format!("checkpoint given, number {n}")));
+        for (note, which) in stored.chain(earlier) {
             match checkpoint::verify_checkpoint(checks.vkey, note) {
                 Ok(one) => {
                     let entry =
@@ -134,7 +136,6 @@ impl<'a> Pass<'a> {
                     }
                 }
                 Err(source) => {
-                    let which = format!("{which} number {}", place + 1);
                     findings.add(Finding::Checkpoint { which, source });
                 }
             }
@@ -158,12 +159,14 @@ impl<'a> Pass<'a> {
 
     fn leaf(&mut self, seq: u64, bytes: &[u8]) {
         let expected = self.next;
-        if seq > expected {
-            self.findings.add(Finding::Missing { expected, found: seq });
-        } else if seq < expected {
+        if seq < expected {
             self.findings.add(Finding::OutOfOrder { expected, found: seq });
+        } else {
+            if seq > expected {
+                self.findings.add(Finding::Missing { expected, found: seq });
+            }
+            self.next = seq.saturating_add(1);
         }
-        self.next = seq.max(expected).saturating_add(1);
         // The tree counts the leaves that are there, so that a gap shows at the next checkpoint.
         for (index, hash) in self.frontier.push(tree::leaf_hash(bytes)) {
             self.uncompared.push((seq, index, hash));

@@ -1,10 +1,12 @@
 //! Checks a bundle's content and lists every problem, not only the first.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Bundle, Entry, decode_hashes};
 use crate::{
-    Checkpoint, Leaf, checkpoint,
+    Checkpoint, Leaf, LeafKind, checkpoint,
     finding::{Finding, Findings},
     invariants::{Observer, Scope},
     tree::{self, EMPTY_ROOT},
@@ -37,6 +39,8 @@ pub struct BundleReport {
     pub root: String,
     /// How many leaves of the run are proved to be in the log.
     pub n_leaves: usize,
+    /// How many leaves there are of each kind.
+    pub n_of_kind: BTreeMap<LeafKind, u64>,
     /// How many of the run's first leaves are proved to be all that there were up to then, because
     /// a later run leaf counts them.
     pub n_counted: u64,
@@ -70,7 +74,7 @@ pub fn verify_bundle(bytes: &[u8], checks: BundleChecks<'_>) -> Result<BundleRep
             expected: signed.origin.clone(),
         });
     }
-    let n_counted = check_entries(&bundle, &signed, &mut findings);
+    let (n_of_kind, n_counted) = check_entries(&bundle, &signed, &mut findings);
     let consistent_from = check_earlier(&bundle, vkey, &signed, checks, &mut findings);
     if !findings.list.is_empty() {
         return Err(findings.list);
@@ -83,13 +87,19 @@ pub fn verify_bundle(bytes: &[u8], checks: BundleChecks<'_>) -> Result<BundleRep
         is_key_pinned: checks.pinned_vkey.is_some(),
         size: signed.size,
         root: signed.root.to_string(),
+        n_of_kind,
         n_counted,
         consistent_from,
     })
 }
 
-/// Returns how many of the run's leaves a later run leaf counts.
-fn check_entries(bundle: &Bundle, signed: &Checkpoint, findings: &mut Findings) -> u64 {
+/// Returns how many leaves there are of each kind, and how many of the run's a later one counts.
+fn check_entries(
+    bundle: &Bundle,
+    signed: &Checkpoint,
+    findings: &mut Findings,
+) -> (BTreeMap<LeafKind, u64>, u64) {
+    let mut n_of_kind = BTreeMap::new();
     let mut observer = Observer::new(Scope::Run);
     let mut next = 0;
     let mut n_of_run = 0;
@@ -114,12 +124,13 @@ fn check_entries(bundle: &Bundle, signed: &Checkpoint, findings: &mut Findings) 
             Some(run) => findings.add(Finding::OtherRun { seq: entry.seq, run: run.clone() }),
             None => {}
         }
+        *n_of_kind.entry(leaf.kind).or_default() += 1;
         observer.observe(&leaf, findings);
     }
     if n_of_run == 0 {
         findings.add(super::BundleError::Empty { run: bundle.run.clone() }.into());
     }
-    observer.n_counted()
+    (n_of_kind, observer.n_counted())
 }
 
 fn check_inclusion(entry: &Entry, signed: &Checkpoint, findings: &mut Findings) {

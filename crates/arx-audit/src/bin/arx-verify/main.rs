@@ -209,34 +209,51 @@ fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Stop> {
 
 fn print_report(report: &BundleReport, out: &mut dyn Write) -> io::Result<()> {
     let BundleReport { run, origin, vkey, size, root, n_leaves, n_counted, .. } = report;
-    writeln!(out, "verified    {n_leaves} leaves of {run}")?;
-    writeln!(out, "log         {origin}, checkpoint {size}, root {root}")?;
-    writeln!(out, "key         {vkey}")?;
-    if report.is_key_pinned {
-        writeln!(out, "origin      proved: this is the key you named")?;
-    } else {
-        writeln!(out, "origin      NOT proved: the key came with the bundle; name it with --key")?;
-    }
-    match report.consistent_from {
-        Some(earlier) => writeln!(out, "history     still begins with checkpoint {earlier}")?,
-        None => writeln!(
-            out,
-            "history     NOT compared with an earlier checkpoint; name one with --checkpoint"
-        )?,
-    }
-    if *n_counted == 0 {
-        writeln!(out, "complete    NOT proved: no run leaf counts the leaves before it")
-    } else {
-        writeln!(out, "complete    the run's first {n_counted} leaves are all here")
-    }
+    let mut say = |what: &str, text: String| line(what, &text, out);
+    let kinds: Vec<String> =
+        report.n_of_kind.iter().map(|(kind, n)| format!("{} {n}", kind.as_str())).collect();
+    say("verified", format!("{n_leaves} leaves of {run}: {}", kinds.join(", ")))?;
+    say("log", format!("{origin}, checkpoint {size}, root {root}"))?;
+    say("key", vkey.clone())?;
+    say(
+        "origin",
+        if report.is_key_pinned {
+            "proved: this is the key you named".to_owned()
+        } else {
+            "NOT proved: the key came with the bundle; name the one you know with --key".to_owned()
+        },
+    )?;
+    say(
+        "history",
+        match report.consistent_from {
+            Some(earlier) => format!("the log still begins with checkpoint {earlier}"),
+            None => {
+                "NOT compared with an earlier checkpoint; name one with --checkpoint".to_owned()
+            }
+        },
+    )?;
+    say(
+        "complete",
+        if *n_counted == 0 {
+            "NOT proved: no leaf counts the leaves of the run".to_owned()
+        } else {
+            format!("the first {n_counted} leaves of the run are all here, as a later one counts")
+        },
+    )
 }
 
 fn print_findings(bundle: &Path, findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "FAILED      {}: {} problems", bundle.display(), findings.len())?;
-    for finding in findings {
-        writeln!(out, "{:<14}{finding}", finding.kind().to_string())?;
-    }
-    Ok(())
+    line("FAILED", &format!("{}: {} problems", bundle.display(), findings.len()), out)?;
+    findings.iter().try_for_each(|it| line(&it.kind().to_string(), &it.to_string(), out))
+}
+
+/// Prints one line that stays one line and leaves the terminal alone, whatever a bundle holds.
+fn line(what: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
+    let is_harmful =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let text: String =
+        text.chars().map(|c| if is_harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    writeln!(out, "{what:<15}{text}")
 }
 
 #[cfg(test)]
