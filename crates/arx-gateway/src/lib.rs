@@ -17,3 +17,4 @@ pub use connector::{
 pub use credentials::{Environment, Variables};
 pub use http::{Budget, GovernedHttp, HttpError, RateLimit, Replay, Request, Response};
 pub use permit::Permit;
+pub use reqwest::header::HeaderMap;
