@@ -1,0 +1,327 @@
+//! Effects: what was meant to happen at a vendor, and whether it did.
+//!
+//! INVARIANT (intent before effect): [`Tx::intend_effect`] writes the intent and its audit leaf
+//! together, and only its `Fresh` answer lets the caller send.
+//! INVARIANT (one effect per intent): an effect that is done, under way or unknown is never
+//! intended again; the only way back is a settlement that says that it did not happen.
+//!
+//! One effect may cover others: one grouped page stands for the pages of many vulnerabilities.
+//! The covered rows share the state and result of the one that covers them.
+
+#[cfg(test)]
+mod tests;
+
+use arx_types::{Digest, EffectKey, EffectState, Operation, RunId};
+use jiff::Timestamp;
+use rusqlite::{Row, ToSql, params};
+
+use crate::audit::{LeafDraft, LeafRef};
+use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
+use crate::{JournalError, Packed, Reader, Tx, World};
+
+/// The most effects that one intent may cover.
+pub const COVERED_MAX: usize = 10_000;
+/// The most effects that one listing returns.
+pub const EFFECTS_LISTED_MAX: usize = 10_000;
+
+/// An effect as recorded.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// Where it happens.
+    pub world: World,
+    /// What it is, across runs.
+    pub key: EffectKey,
+    /// The run that intended it last.
+    pub run: RunId,
+    /// That run's workflow.
+    pub workflow: String,
+    /// What was called.
+    pub operation: Operation,
+    /// The digest of the canonical parameters.
+    pub params_sha256: Digest,
+    /// The parameters, redacted.
+    pub params: Packed,
+    /// Where it stands.
+    pub state: EffectState,
+    /// What the vendor answered, redacted; present once done.
+    pub result: Option<Packed>,
+    /// Why it failed or is unknown, or who decided what.
+    pub detail: Option<String>,
+    /// The effect that stands for this one.
+    pub covered_by: Option<EffectKey>,
+    /// How many times it was intended; a settlement names the attempt it is about.
+    pub attempts: u32,
+    /// When it was last intended.
+    pub intent_at: Timestamp,
+    /// The audit leaf of that intent.
+    pub intent_seq: u64,
+    /// When it was last settled.
+    pub settled_at: Option<Timestamp>,
+    /// The audit leaf of that settlement.
+    pub outcome_seq: Option<u64>,
+}
+
+/// An effect about to be sent.
+#[derive(Clone, Debug)]
+pub struct NewIntent {
+    /// Where it will happen.
+    pub world: World,
+    /// What it is, across runs.
+    pub key: EffectKey,
+    /// The run that intends it.
+    pub run: RunId,
+    /// That run's workflow.
+    pub workflow: String,
+    /// What is called.
+    pub operation: Operation,
+    /// The digest of the canonical parameters.
+    pub params_sha256: Digest,
+    /// The parameters, redacted.
+    pub params: Packed,
+    /// Effects that this one stands for, where there are any.
+    pub covers: Vec<EffectKey>,
+}
+
+/// The answer to an intent.
+#[derive(Clone, Debug)]
+pub enum Intended {
+    /// The intent is recorded: the caller, and nobody else, sends it.
+    Fresh {
+        /// Which attempt it is, from 1.
+        attempt: u32,
+        /// The intent's audit leaf.
+        leaf: LeafRef,
+    },
+    /// Nothing was recorded: this effect, or one to be covered, is done, unknown, or intended and
+    /// not settled.
+    Present(Box<Effect>),
+}
+
+/// How an effect turned out.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The state it is in now; [`EffectState::Intended`] is none.
+    pub state: EffectState,
+    /// The attempt that this is about, from the intent or the effect as it was read.
+    pub attempt: u32,
+    /// What the vendor answered, redacted.
+    pub result: Option<Packed>,
+    /// Why it failed or is unknown, or who decided what.
+    pub detail: Option<String>,
+}
+
+/// The answer to a settlement.
+#[derive(Clone, Debug)]
+pub enum SettleOutcome {
+    /// It is recorded.
+    Settled(LeafRef),
+    /// Nothing was recorded: the effect is settled otherwise, or intended anew, or covered by
+    /// another one. Both sides may be true, so a person must look unless they agree.
+    Refused(Box<Effect>),
+}
+
+/// Which effects to list, newest intent first.
+#[derive(Clone, Debug, Default)]
+pub struct EffectFilter {
+    /// In this world.
+    pub world: Option<World>,
+    /// Intended last by this run.
+    pub run: Option<RunId>,
+    /// Of this workflow.
+    pub workflow: Option<String>,
+    /// In this state.
+    pub state: Option<EffectState>,
+}
+
+const COLUMNS: &str = "world, key, run, workflow, operation, params_sha256, params, state, \
+                       result, detail, covered_by, attempts, intent_at, intent_seq, settled_at, \
+                       outcome_seq";
+
+fn read_effect(row: &Row<'_>) -> rusqlite::Result<Effect> {
+    Ok(Effect {
+        world: row.get::<_, Text<World>>(0)?.0,
+        key: row.get::<_, Text<EffectKey>>(1)?.0,
+        run: row.get::<_, Text<RunId>>(2)?.0,
+        workflow: row.get(3)?,
+        operation: row.get::<_, Text<Operation>>(4)?.0,
+        params_sha256: row.get::<_, Bytes32>(5)?.0,
+        params: row.get(6)?,
+        state: row.get::<_, Worded<EffectState>>(7)?.0,
+        result: row.get(8)?,
+        detail: row.get(9)?,
+        covered_by: row.get::<_, Option<Text<EffectKey>>>(10)?.map(|key| key.0),
+        attempts: row.get(11)?,
+        intent_at: row.get::<_, Micros>(12)?.0,
+        intent_seq: unsigned(row.get(13)?),
+        settled_at: row.get::<_, Option<Micros>>(14)?.map(|at| at.0),
+        outcome_seq: row.get::<_, Option<i64>>(15)?.map(unsigned),
+    })
+}
+
+impl Tx<'_> {
+    /// Records the intent to send an effect, with its audit leaf, unless that would repeat one.
+    ///
+    /// An effect that is not known, or that failed, becomes intended. In every other state the
+    /// caller gets the effect as it stands and must return its result, settle it, or ask.
+    ///
+    /// # Errors
+    /// [`JournalError::Invalid`] when it covers itself or more than [`COVERED_MAX`].
+    pub fn intend_effect(
+        &mut self,
+        intent: &NewIntent,
+        leaf: LeafDraft,
+    ) -> Result<Intended, JournalError> {
+        if intent.covers.len() > COVERED_MAX || intent.covers.contains(&intent.key) {
+            let reason = "it covers itself or too many others".to_owned();
+            return Err(JournalError::Invalid { what: "intent", reason });
+        }
+        let mut attempt = 1;
+        for key in std::iter::once(&intent.key).chain(&intent.covers) {
+            let Some(present) = self.effect(&intent.world, key)? else { continue };
+            match present.state {
+                EffectState::Failed if *key == intent.key => attempt = present.attempts + 1,
+                EffectState::Failed => {}
+                EffectState::Intended | EffectState::Done | EffectState::Unknown => {
+                    return Ok(Intended::Present(Box::new(present)));
+                }
+            }
+        }
+        let leaf = self.append_leaf(leaf)?;
+        self.put_intent(intent, &intent.key, None, &leaf)?;
+        for key in &intent.covers {
+            self.put_intent(intent, key, Some(&intent.key), &leaf)?;
+        }
+        Ok(Intended::Fresh { attempt, leaf })
+    }
+
+    /// Records how an effect turned out, with its audit leaf, for it and for those it covers.
+    ///
+    /// Accepted from intended to done, failed or unknown, and from unknown to any of these again,
+    /// for the attempt that is under way. The covered effects get the same state and result.
+    ///
+    /// # Errors
+    /// [`JournalError::NotFound`] when there is no such effect, [`JournalError::Invalid`] when
+    /// the new state is none that an effect can turn out in.
+    pub fn settle_effect(
+        &mut self,
+        world: &World,
+        key: &EffectKey,
+        settlement: &Settlement,
+        leaf: LeafDraft,
+    ) -> Result<SettleOutcome, JournalError> {
+        if settlement.state == EffectState::Intended {
+            let reason = "`intended` is no outcome".to_owned();
+            return Err(JournalError::Invalid { what: "settlement", reason });
+        }
+        let present = self
+            .effect(world, key)?
+            .ok_or_else(|| JournalError::NotFound { kind: "effect", id: key.to_string() })?;
+        let is_open = match present.state {
+            EffectState::Intended | EffectState::Unknown => true,
+            EffectState::Done | EffectState::Failed => false,
+        };
+        let is_covered = present.covered_by.is_some();
+        if !is_open || is_covered || present.attempts != settlement.attempt {
+            return Ok(SettleOutcome::Refused(Box::new(present)));
+        }
+        let leaf = self.append_leaf(leaf)?;
+        self.execute(
+            "UPDATE effects SET state = ?3, result = ?4, detail = ?5, settled_at = ?6, \
+             outcome_seq = ?7 WHERE world = ?1 AND (key = ?2 OR covered_by = ?2) \
+             AND state IN ('intended', 'unknown')",
+            params![
+                world.as_str(),
+                key.as_str(),
+                settlement.state.as_str(),
+                settlement.result,
+                settlement.detail,
+                Micros(leaf.at),
+                signed(leaf.seq),
+            ],
+        )?;
+        Ok(SettleOutcome::Settled(leaf))
+    }
+
+    fn put_intent(
+        &self,
+        intent: &NewIntent,
+        key: &EffectKey,
+        covered_by: Option<&EffectKey>,
+        leaf: &LeafRef,
+    ) -> Result<(), JournalError> {
+        self.execute(
+            "INSERT INTO effects (world, key, run, workflow, operation, params_sha256, params, \
+             state, covered_by, attempts, intent_at, intent_seq) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'intended', ?8, 1, ?9, ?10) \
+             ON CONFLICT (world, key) DO UPDATE SET run = excluded.run, \
+             workflow = excluded.workflow, operation = excluded.operation, \
+             params_sha256 = excluded.params_sha256, params = excluded.params, \
+             state = 'intended', result = NULL, detail = NULL, covered_by = excluded.covered_by, \
+             attempts = attempts + 1, intent_at = excluded.intent_at, \
+             intent_seq = excluded.intent_seq, settled_at = NULL, outcome_seq = NULL",
+            params![
+                intent.world.as_str(),
+                key.as_str(),
+                intent.run.as_str(),
+                intent.workflow,
+                intent.operation.to_string(),
+                Bytes32(intent.params_sha256),
+                // One copy of what was sent is enough; the covering effect has it.
+                covered_by.map_or(&intent.params as &dyn ToSql, |_| &COVERED_PARAMS),
+                covered_by.map(EffectKey::as_str),
+                Micros(leaf.at),
+                signed(leaf.seq),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+/// The packed form of JSON's `null`: the parameters of a covered effect are those of its cover.
+const COVERED_PARAMS: [u8; 5] = *b"\0null";
+
+impl Reader<'_> {
+    /// An effect.
+    pub fn effect(&self, world: &World, key: &EffectKey) -> Result<Option<Effect>, JournalError> {
+        let sql = format!("SELECT {COLUMNS} FROM effects WHERE world = ?1 AND key = ?2");
+        self.row(&sql, [world.as_str(), key.as_str()], read_effect)
+    }
+
+    /// Effects, the newest intent first; at most [`EFFECTS_LISTED_MAX`].
+    pub fn effects(&self, filter: &EffectFilter) -> Result<Vec<Effect>, JournalError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM effects WHERE (?1 IS NULL OR world = ?1) \
+             AND (?2 IS NULL OR run = ?2) AND (?3 IS NULL OR workflow = ?3) \
+             AND (?4 IS NULL OR state = ?4) ORDER BY intent_seq DESC, key LIMIT ?5"
+        );
+        self.rows(
+            &sql,
+            params![
+                filter.world.as_ref().map(World::as_str),
+                filter.run.as_ref().map(RunId::as_str),
+                filter.workflow,
+                filter.state.map(EffectState::as_str),
+                signed(EFFECTS_LISTED_MAX as u64),
+            ],
+            read_effect,
+        )
+    }
+
+    /// The effects that a run intended last, in the order of their intents.
+    pub fn effects_of_run(&self, run: &RunId) -> Result<Vec<Effect>, JournalError> {
+        let sql = format!("SELECT {COLUMNS} FROM effects WHERE run = ?1 ORDER BY intent_seq, key");
+        self.rows(&sql, [run.as_str()], read_effect)
+    }
+
+    /// The effects that a human must decide: unknown ones, and intents that were left behind by a
+    /// run that has ended or waits for attention. Covered ones are decided with their cover.
+    pub fn effects_needing_attention(&self) -> Result<Vec<Effect>, JournalError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM effects WHERE covered_by IS NULL AND (state = 'unknown' \
+             OR (state = 'intended' AND (SELECT ended_at IS NOT NULL OR status = \
+             'needs_attention' FROM runs WHERE runs.id = effects.run))) \
+             ORDER BY intent_seq, key LIMIT ?1"
+        );
+        self.rows(&sql, [signed(EFFECTS_LISTED_MAX as u64)], read_effect)
+    }
+}

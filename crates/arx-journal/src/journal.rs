@@ -1,0 +1,330 @@
+//! The handle: reads on their own connections, writes through one thread that shares commits.
+//!
+//! Start at [`Journal::write`]. The writer thread takes what is queued, runs each closure inside a
+//! savepoint of one `IMMEDIATE` transaction, commits once, and answers all. One fsync thus pays
+//! for as many writes as were waiting.
+
+mod writer;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use arx_audit::SigningKey;
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, mpsc as queue, oneshot};
+
+use crate::{Clock, JournalError, Reader, StateDir, Tx, schema};
+use writer::{Job, Queued, TypedJob, Writer};
+
+/// Writes that may wait in the queue; further callers wait before they queue.
+const QUEUED_MAX: usize = 1024;
+/// Reader connections kept open, and reads that run at once.
+const READERS_MAX: usize = 4;
+
+/// How a journal is opened; the default is what production uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JournalOptions {
+    /// Stop as if the process had died, for crash tests. Writes are then committed one by one, so
+    /// that their numbers mean the same in every run with the same order of calls.
+    pub stop: Option<StopPoint>,
+    /// The most pages the database may grow to, to see a full disk in tests.
+    pub pages_max: Option<u32>,
+}
+
+/// The instant at which a journal under test stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopPoint {
+    /// Which write it happens at, from 1, counting the writes of this handle that succeed.
+    pub write: u64,
+    /// Whether that write still reaches the disk.
+    pub when: StopWhen,
+}
+
+/// On which side of a commit a journal under test stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopWhen {
+    /// The write is lost.
+    BeforeCommit,
+    /// The write is on disk, and its caller never learns of it.
+    AfterCommit,
+}
+
+/// A handle to the journal; clones share it.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    key: Arc<SigningKey>,
+    queue: Option<queue::UnboundedSender<Queued>>,
+    /// One permit for each asynchronous write that may be queued. Blocking writers need none:
+    /// there are no more of them than threads.
+    room: Arc<Semaphore>,
+    readers: Mutex<Vec<Connection>>,
+    reading: Arc<Semaphore>,
+    state: Arc<State>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the handle and the writer thread both see.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Set once a stop point was reached; nothing is read or written any more.
+    pub(crate) stopped: AtomicBool,
+    /// Writes that were committed through this handle.
+    pub(crate) n_writes: AtomicU64,
+}
+
+impl Journal {
+    /// Opens the journal of a state directory.
+    ///
+    /// # Errors
+    /// What is wrong with the database or the key; nothing is changed then.
+    pub fn open(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        Self::open_with(state, clock, JournalOptions::default())
+    }
+
+    /// Opens the journal with options other than those of production.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_with(
+        state: &StateDir,
+        clock: Arc<dyn Clock>,
+        options: JournalOptions,
+    ) -> Result<Self, JournalError> {
+        let key = Arc::new(state.signing_key()?);
+        let path = state.database();
+        let connection = schema::open(state, key.vkey(), clock.as_ref())?;
+        if let Some(pages) = options.pages_max {
+            connection
+                .pragma_update(None, "max_page_count", pages)
+                .map_err(|error| JournalError::of_sqlite(&path, error))?;
+        }
+        let shared = Arc::new(State::default());
+        let (sender, receiver) = queue::unbounded_channel();
+        let writer = Writer {
+            path: path.clone(),
+            connection,
+            clock: Arc::clone(&clock),
+            state: Arc::clone(&shared),
+            stop: options.stop,
+            receiver,
+        };
+        let thread = std::thread::Builder::new()
+            .name("arx-journal".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| JournalError::of_io("start the writer of", &path, error))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path,
+                clock,
+                key,
+                queue: Some(sender),
+                room: Arc::new(Semaphore::new(QUEUED_MAX)),
+                readers: Mutex::new(Vec::new()),
+                reading: Arc::new(Semaphore::new(READERS_MAX)),
+                state: shared,
+                writer: Mutex::new(Some(thread)),
+            }),
+        })
+    }
+
+    /// Writes: the closure's changes are on disk together once this returns `Ok`, and nowhere
+    /// when it returns an error.
+    ///
+    /// The closure runs on the writer thread and must be short: pack and compute before. It runs
+    /// even when the caller stops waiting, once it was queued.
+    ///
+    /// # Errors
+    /// What the closure returned, or why the commit failed.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        self.try_write(f).await
+    }
+
+    /// As [`Journal::write`], for closures with an error of their own: a closure that decides
+    /// while it holds the write lock returns its refusal, and nothing it wrote stays.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    pub async fn try_write<T, E>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
+        let Ok(room) = Arc::clone(&self.inner.room).acquire_owned().await else {
+            return Err(JournalError::Stopped.into());
+        };
+        let (answer, answered) = oneshot::channel();
+        let job = TypedJob::boxed(f, move |result| {
+            // The caller may have stopped waiting; the write stands all the same.
+            let _ = answer.send(result);
+        });
+        self.enqueue(job, Some(room))?;
+        answered.await.unwrap_or_else(|_| Err(JournalError::Stopped.into()))
+    }
+
+    /// As [`Journal::try_write`], for callers that are not asynchronous.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    pub fn write_blocking<T, E>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let job = TypedJob::boxed(f, move |result| {
+            let _ = answer.send(result);
+        });
+        self.enqueue(job, None)?;
+        answered.recv().unwrap_or_else(|_| Err(JournalError::Stopped.into()))
+    }
+
+    /// Reads from one consistent view, beside any writer.
+    ///
+    /// # Errors
+    /// What the closure returned, or why the journal cannot be read.
+    pub async fn read<T, E>(
+        &self,
+        f: impl FnOnce(&Reader<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
+        let Ok(_turn) = Arc::clone(&self.inner.reading).acquire_owned().await else {
+            return Err(JournalError::Stopped.into());
+        };
+        let journal = self.clone();
+        let read = tokio::task::spawn_blocking(move || journal.read_blocking(f));
+        match read.await {
+            Ok(result) => result,
+            Err(error) => Err(JournalError::Panicked { reason: error.to_string() }.into()),
+        }
+    }
+
+    /// As [`Journal::read`], for callers that are not asynchronous.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn read_blocking<T, E>(&self, f: impl FnOnce(&Reader<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<JournalError>,
+    {
+        self.check_running()?;
+        let pooled = lock(&self.inner.readers).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => self.connect_reader()?,
+        };
+        let begin = |sql| {
+            connection
+                .execute_batch(sql)
+                .map_err(|error| JournalError::of_sqlite(&self.inner.path, error))
+        };
+        begin("BEGIN")?;
+        let result = catch_unwind(AssertUnwindSafe(|| f(&Reader::new(&connection))));
+        begin("ROLLBACK")?;
+        let mut pool = lock(&self.inner.readers);
+        if pool.len() < READERS_MAX {
+            pool.push(connection);
+        }
+        drop(pool);
+        match result {
+            Ok(result) => result,
+            Err(panic) => Err(JournalError::Panicked { reason: writer::words_of(&panic) }.into()),
+        }
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// The journal's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// The public key that checkpoints are signed with, as text.
+    #[must_use]
+    pub fn vkey(&self) -> &str {
+        self.inner.key.vkey()
+    }
+
+    /// How many writes were committed through this handle; crash tests stop at each in turn.
+    #[must_use]
+    pub fn n_writes(&self) -> u64 {
+        self.inner.state.n_writes.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn key(&self) -> &Arc<SigningKey> {
+        &self.inner.key
+    }
+
+    fn enqueue(
+        &self,
+        job: Box<dyn Job>,
+        room: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) -> Result<(), JournalError> {
+        self.check_running()?;
+        let queue = self.inner.queue.as_ref().ok_or(JournalError::Stopped)?;
+        queue.send(Queued { job, room }).map_err(|_| JournalError::Stopped)
+    }
+
+    fn check_running(&self) -> Result<(), JournalError> {
+        if self.inner.state.stopped.load(Ordering::SeqCst) {
+            return Err(JournalError::Stopped);
+        }
+        Ok(())
+    }
+
+    fn connect_reader(&self) -> Result<Connection, JournalError> {
+        let connection = schema::connect(&self.inner.path)?;
+        connection
+            .pragma_update(None, "query_only", true)
+            .map_err(|error| JournalError::of_sqlite(&self.inner.path, error))?;
+        Ok(connection)
+    }
+}
+
+/// Waits for what was queued, so that a process that ends in order leaves a closed database.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue = None;
+        let Some(thread) = lock(&self.writer).take() else { return };
+        // The last handle may be one that a queued closure held.
+        if thread.thread().id() != std::thread::current().id() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("path", &self.inner.path).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing that holds these locks can leave them half-changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

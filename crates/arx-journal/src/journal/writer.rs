@@ -1,0 +1,239 @@
+//! The writer thread: batches, savepoints, commits, and the stop points of crash tests.
+//!
+//! INVARIANT (all or nothing): a job is answered `Ok` only after the commit that holds it, and a
+//! job that is answered with an error left nothing behind.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rusqlite::Connection;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{State, StopPoint, StopWhen};
+use crate::tx::Tail;
+use crate::{Clock, JournalError, Tx};
+
+/// Writes that share one commit at most.
+const BATCH_MAX: usize = 256;
+
+/// A write in the queue.
+pub(super) struct Queued {
+    pub(super) job: Box<dyn Job>,
+    /// Its place in the queue, given back when it is answered.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// A closure with somewhere to keep its result until the commit.
+pub(super) trait Job: Send {
+    /// Runs the closure; true when its changes are to stay.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Tells the caller: the closure's own result, or the error that undid it.
+    fn answer(self: Box<Self>, undone: Option<JournalError>);
+}
+
+pub(super) struct TypedJob<F, T, E, A> {
+    closure: Option<F>,
+    result: Option<Result<T, E>>,
+    answer: A,
+}
+
+impl<F, T, E, A> TypedJob<F, T, E, A>
+where
+    F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: From<JournalError> + Send + 'static,
+    A: FnOnce(Result<T, E>) + Send + 'static,
+{
+    pub(super) fn boxed(closure: F, answer: A) -> Box<dyn Job> {
+        Box::new(Self { closure: Some(closure), result: None, answer })
+    }
+}
+
+impl<F, T, E, A> Job for TypedJob<F, T, E, A>
+where
+    F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<JournalError> + Send,
+    A: FnOnce(Result<T, E>) + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let Some(closure) = self.closure.take() else { return false };
+        let result = closure(tx);
+        let stays = result.is_ok();
+        self.result = Some(result);
+        stays
+    }
+
+    fn answer(self: Box<Self>, undone: Option<JournalError>) {
+        let result = match (self.result, undone) {
+            (_, Some(error)) => Err(error.into()),
+            (Some(result), None) => result,
+            (None, None) => Err(JournalError::Stopped.into()),
+        };
+        (self.answer)(result);
+    }
+}
+
+pub(super) struct Writer {
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) state: Arc<State>,
+    pub(super) stop: Option<StopPoint>,
+    pub(super) receiver: UnboundedReceiver<Queued>,
+}
+
+/// A job that ran, and the error that undid it alone.
+struct Ran {
+    queued: Queued,
+    undone: Option<JournalError>,
+    stays: bool,
+}
+
+impl Writer {
+    /// Runs until every handle is gone.
+    pub(super) fn run(mut self) {
+        while let Some(first) = self.receiver.blocking_recv() {
+            if self.state.stopped.load(Ordering::SeqCst) {
+                first.job.answer(Some(JournalError::Stopped));
+                continue;
+            }
+            self.batch(first);
+        }
+    }
+
+    fn batch(&mut self, first: Queued) {
+        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
+            // Whoever queued behind it would only wait for the same lock or the same disk.
+            let error = JournalError::of_sqlite(&self.path, error);
+            let mut waiting = Some(first);
+            for _ in 0..BATCH_MAX {
+                let Some(queued) = waiting else { break };
+                queued.job.answer(Some(error.clone()));
+                waiting = self.receiver.try_recv().ok();
+            }
+            if let Some(queued) = waiting {
+                queued.job.answer(Some(error));
+            }
+            return;
+        }
+        let n_max = if self.stop.is_some() { 1 } else { BATCH_MAX };
+        let mut tail = None;
+        let mut batch = Vec::new();
+        let mut next = Some(first);
+        let mut broken = None;
+        while let Some(queued) = next.take() {
+            match self.run_one(queued, &mut tail) {
+                Ok(ran) => batch.push(ran),
+                Err((ran, error)) => {
+                    batch.push(ran);
+                    broken = Some(error);
+                    break;
+                }
+            }
+            if batch.len() < n_max {
+                next = self.receiver.try_recv().ok();
+            }
+        }
+        let n_stay = batch.iter().filter(|ran| ran.stays).count() as u64;
+        let committed = match broken {
+            Some(error) => Err(error),
+            None => self.finish(n_stay),
+        };
+        if committed.is_err() && !self.connection.is_autocommit() {
+            // Fails only when there is nothing left to roll back.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        for ran in batch {
+            let Ran { queued, undone, stays } = ran;
+            let undone = match &committed {
+                // A job that had failed by itself keeps its own error.
+                Err(error) if stays => Some(error.clone()),
+                Err(_) | Ok(()) => undone,
+            };
+            queued.job.answer(undone.map(|error| error.at(&self.path)));
+            drop(queued.room);
+        }
+    }
+
+    /// Runs one job in its savepoint. An error means that the whole transaction is gone.
+    fn run_one(
+        &mut self,
+        mut queued: Queued,
+        tail: &mut Option<Tail>,
+    ) -> Result<Ran, (Ran, JournalError)> {
+        let tail_before = tail.clone();
+        let mut undone = None;
+        let mut stays = false;
+        let savepoint = self.connection.prepare_cached("SAVEPOINT job");
+        match savepoint.and_then(|mut statement| statement.execute([])) {
+            Err(error) => undone = Some(JournalError::of_sqlite(&self.path, error)),
+            Ok(_) => {
+                let mut tx = Tx::new(&self.connection, self.clock.as_ref(), tail);
+                match catch_unwind(AssertUnwindSafe(|| queued.job.run(&mut tx))) {
+                    Ok(result) => stays = result,
+                    Err(panic) => {
+                        let reason = words_of(&panic);
+                        tracing::error!(%reason, "a journal write panicked");
+                        undone = Some(JournalError::Panicked { reason });
+                    }
+                }
+            }
+        }
+        // A full disk or an I/O error makes SQLite roll the transaction back by itself, and with
+        // it the jobs before this one.
+        if self.connection.is_autocommit() {
+            let error = undone.clone().unwrap_or_else(|| {
+                let source = std::io::Error::other("the database undid the writes of one commit");
+                JournalError::of_io("write", &self.path, source)
+            });
+            return Err((Ran { queued, undone, stays }, error));
+        }
+        let end = if stays { "RELEASE job" } else { "ROLLBACK TO job" };
+        let ended =
+            self.step(end).and_then(|()| if stays { Ok(()) } else { self.step("RELEASE job") });
+        if !stays {
+            *tail = tail_before;
+        }
+        match ended {
+            Ok(()) => Ok(Ran { queued, undone, stays }),
+            Err(error) => Err((Ran { queued, undone, stays }, error)),
+        }
+    }
+
+    /// Commits, or stops where a crash test says so.
+    fn finish(&mut self, n_stay: u64) -> Result<(), JournalError> {
+        let n_after = self.state.n_writes.load(Ordering::SeqCst) + n_stay;
+        let stop = self.stop.filter(|stop| n_stay > 0 && n_after >= stop.write);
+        if let Some(StopPoint { when: StopWhen::BeforeCommit, .. }) = stop {
+            self.state.stopped.store(true, Ordering::SeqCst);
+            return Err(JournalError::Stopped);
+        }
+        self.step("COMMIT")?;
+        self.state.n_writes.store(n_after, Ordering::SeqCst);
+        if stop.is_some() {
+            self.state.stopped.store(true, Ordering::SeqCst);
+            return Err(JournalError::Stopped);
+        }
+        Ok(())
+    }
+
+    fn step(&self, sql: &str) -> Result<(), JournalError> {
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| JournalError::of_sqlite(&self.path, e))?;
+        statement.execute([]).map_err(|error| JournalError::of_sqlite(&self.path, error))?;
+        Ok(())
+    }
+}
+
+/// What a panic said.
+pub(super) fn words_of(panic: &Box<dyn Any + Send>) -> String {
+    let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
+}

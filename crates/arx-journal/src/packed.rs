@@ -1,0 +1,129 @@
+//! JSON and bytes as the journal keeps them: compressed where that helps.
+//!
+//! Packing is done by the caller, before its write is queued, and unpacking after its read: the
+//! one writer thread never compresses.
+
+use std::io::{Read as _, Write as _};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use rusqlite::ToSql;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::JournalError;
+
+/// The most bytes a packed value may unpack to.
+pub const UNPACKED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Shorter values are kept as they are; compressing them would cost more than it saves.
+const COMPRESS_BYTES_MIN: usize = 256;
+
+/// The first byte of a packed value says how the rest is written.
+const PLAIN: u8 = 0;
+const DEFLATE: u8 = 1;
+
+/// A value ready to be stored, or as it was stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Packed(Vec<u8>);
+
+impl Packed {
+    /// Packs the JSON form of a value.
+    ///
+    /// # Errors
+    /// [`JournalError::Invalid`] when the value has no JSON form or is larger than
+    /// [`UNPACKED_BYTES_MAX`].
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, JournalError> {
+        let json = serde_json::to_vec(value)
+            .map_err(|error| JournalError::Invalid { what: "value", reason: error.to_string() })?;
+        Self::bytes(&json)
+    }
+
+    /// Packs bytes.
+    ///
+    /// # Errors
+    /// [`JournalError::Invalid`] when there are more than [`UNPACKED_BYTES_MAX`].
+    pub fn bytes(bytes: &[u8]) -> Result<Self, JournalError> {
+        let invalid = |reason: String| JournalError::Invalid { what: "value", reason };
+        if bytes.len() > UNPACKED_BYTES_MAX {
+            let reason = format!("{} bytes are more than {UNPACKED_BYTES_MAX}", bytes.len());
+            return Err(invalid(reason));
+        }
+        if bytes.len() < COMPRESS_BYTES_MIN {
+            let mut packed = Vec::with_capacity(bytes.len() + 1);
+            packed.push(PLAIN);
+            packed.extend_from_slice(bytes);
+            return Ok(Self(packed));
+        }
+        let mut encoder = DeflateEncoder::new(vec![DEFLATE], Compression::fast());
+        encoder.write_all(bytes).map_err(|error| invalid(error.to_string()))?;
+        encoder.finish().map(Self).map_err(|error| invalid(error.to_string()))
+    }
+
+    /// Reads the JSON value back.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`] when it is not what was packed.
+    pub fn unpack<T: DeserializeOwned>(&self) -> Result<T, JournalError> {
+        serde_json::from_slice(&self.unpack_bytes()?).map_err(|error| corrupt(&error.to_string()))
+    }
+
+    /// Reads the bytes back.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`] when they are not what was packed.
+    pub fn unpack_bytes(&self) -> Result<Vec<u8>, JournalError> {
+        match self.0.split_first() {
+            Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
+            Some((&DEFLATE, bytes)) => {
+                let mut unpacked = Vec::new();
+                let limit = UNPACKED_BYTES_MAX as u64 + 1;
+                DeflateDecoder::new(bytes)
+                    .take(limit)
+                    .read_to_end(&mut unpacked)
+                    .map_err(|error| corrupt(&error.to_string()))?;
+                if unpacked.len() > UNPACKED_BYTES_MAX {
+                    return Err(corrupt("it is larger than any that is written"));
+                }
+                Ok(unpacked)
+            }
+            Some(_) | None => Err(corrupt("it is of an unknown form")),
+        }
+    }
+
+    /// How many bytes it takes in the journal.
+    #[must_use]
+    pub fn stored_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Shows the size only: what is packed may be long, and is nobody's business in a log.
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packed({} bytes)", self.0.len())
+    }
+}
+
+impl ToSql for Packed {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(&self.0)))
+    }
+}
+
+impl FromSql for Packed {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value {
+            ValueRef::Blob(bytes) => Ok(Self(bytes.to_vec())),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+fn corrupt(reason: &str) -> JournalError {
+    JournalError::Corrupt {
+        path: std::path::PathBuf::new(),
+        reason: format!("a packed value cannot be read: {reason}"),
+    }
+}

@@ -1,0 +1,368 @@
+//! Runs, the workflow versions they started with, and who owns one at the moment.
+//!
+//! A run that has ended stays ended: no write moves it back.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use arx_types::{Digest, RunId, RunMode, RunStatus};
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Row, params};
+
+use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
+use crate::{JournalError, Packed, Reader, Tx, World};
+
+/// The most runs that one listing returns.
+pub const RUNS_LISTED_MAX: usize = 1000;
+
+/// One content-addressed version of a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkflowVersion {
+    /// The digest of the bundle.
+    pub digest: Digest,
+    /// The workflow's name.
+    pub name: String,
+    /// The text of `arx.yaml`.
+    pub manifest: String,
+    /// The text of `workflow.py`.
+    pub source: String,
+    /// The version of its policy.
+    pub policy_version: String,
+}
+
+/// A run to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its identifier.
+    pub id: RunId,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The recorded version it runs.
+    pub version: Digest,
+    /// The version of the policy it runs under.
+    pub policy_version: String,
+    /// Where its effects happen.
+    pub world: World,
+    /// Who started it.
+    pub actor: String,
+    /// `config` as the workflow sees it.
+    pub inputs: Packed,
+    /// How it was started, such as `dry_run`.
+    pub args: Packed,
+}
+
+/// A recorded run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its identifier.
+    pub id: RunId,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The version it runs.
+    pub version: Digest,
+    /// The version of the policy it runs under.
+    pub policy_version: String,
+    /// Where its effects happen.
+    pub world: World,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Who started it.
+    pub actor: String,
+    /// `config` as the workflow sees it.
+    pub inputs: Packed,
+    /// How it was started.
+    pub args: Packed,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended, if it has.
+    pub ended_at: Option<Timestamp>,
+    /// The last lease on it, which may be over.
+    pub lease: Option<Lease>,
+}
+
+impl Run {
+    /// Whether it runs against real vendors.
+    #[must_use]
+    pub fn mode(&self) -> RunMode {
+        self.world.mode()
+    }
+}
+
+/// A process's claim to drive a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which process.
+    pub owner: String,
+    /// Grows with every change of owner; a write under an older epoch is refused.
+    pub epoch: u64,
+    /// When the claim ends unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// The answer to asking for a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseOutcome {
+    /// The run is the caller's.
+    Granted(Lease),
+    /// It is someone else's, whose lease is not over.
+    Held(Lease),
+}
+
+/// Which runs to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Of this workflow.
+    pub workflow: Option<String>,
+    /// In this world.
+    pub world: Option<World>,
+    /// In this state.
+    pub status: Option<RunStatus>,
+    /// Older than this run; the last one of the page before.
+    pub before: Option<RunId>,
+    /// At most so many; 0 and more than [`RUNS_LISTED_MAX`] mean that.
+    pub limit: usize,
+}
+
+const COLUMNS: &str = "id, workflow, version, policy_version, world, status, actor, inputs, args, \
+                       started_at, ended_at, owner, epoch, leased_until";
+
+fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let owner: Option<String> = row.get(11)?;
+    let until: Option<Micros> = row.get(13)?;
+    let epoch = unsigned(row.get(12)?);
+    Ok(Run {
+        id: row.get::<_, Text<RunId>>(0)?.0,
+        workflow: row.get(1)?,
+        version: row.get::<_, Bytes32>(2)?.0,
+        policy_version: row.get(3)?,
+        world: row.get::<_, Text<World>>(4)?.0,
+        status: row.get::<_, Worded<RunStatus>>(5)?.0,
+        actor: row.get(6)?,
+        inputs: row.get(7)?,
+        args: row.get(8)?,
+        started_at: row.get::<_, Micros>(9)?.0,
+        ended_at: row.get::<_, Option<Micros>>(10)?.map(|at| at.0),
+        lease: owner.zip(until).map(|(owner, until)| Lease { owner, epoch, until: until.0 }),
+    })
+}
+
+impl Tx<'_> {
+    /// Records a workflow version; recording it again changes nothing.
+    pub fn put_workflow_version(&mut self, version: &WorkflowVersion) -> Result<(), JournalError> {
+        self.execute(
+            "INSERT INTO workflow_versions \
+             (digest, name, manifest, source, policy_version, created_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (digest) DO NOTHING",
+            params![
+                Bytes32(version.digest),
+                version.name,
+                version.manifest,
+                version.source,
+                version.policy_version,
+                Micros(self.now()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Records a run as running from now on. Its workflow version must be recorded before.
+    pub fn start_run(&mut self, run: &NewRun) -> Result<(), JournalError> {
+        self.execute(
+            "INSERT INTO runs (id, workflow, version, policy_version, world, status, actor, \
+             inputs, args, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                run.id.as_str(),
+                run.workflow,
+                Bytes32(run.version),
+                run.policy_version,
+                run.world.as_str(),
+                RunStatus::Running.as_str(),
+                run.actor,
+                run.inputs,
+                run.args,
+                Micros(self.now()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Moves a run to another status; ends it where the status is an end.
+    ///
+    /// # Errors
+    /// [`JournalError::Conflict`] when the run has ended already: in particular, a cancelled run
+    /// never resumes.
+    pub fn set_run_status(&mut self, run: &RunId, status: RunStatus) -> Result<(), JournalError> {
+        let present = self.status_of(run)?;
+        if !present.is_unfinished() {
+            return Err(JournalError::Conflict {
+                what: format!("run `{run}` is {present} already"),
+            });
+        }
+        let ended_at = (!status.is_unfinished()).then(|| Micros(self.now()));
+        self.execute(
+            "UPDATE runs SET status = ?2, ended_at = ?3 WHERE id = ?1",
+            params![run.as_str(), status.as_str(), ended_at],
+        )?;
+        Ok(())
+    }
+
+    /// Keeps a run's report; a later one takes its place.
+    pub fn put_report(&mut self, run: &RunId, report: &Packed) -> Result<(), JournalError> {
+        let sql = "UPDATE runs SET report = ?2 WHERE id = ?1";
+        match self.execute(sql, params![run.as_str(), report])? {
+            0 => Err(no_run(run)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Claims a run for this process until `ttl` from now, unless another one's claim holds.
+    ///
+    /// Every grant has a new epoch, so that a former owner can be told from the present one.
+    pub fn acquire_lease(
+        &mut self,
+        run: &RunId,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<LeaseOutcome, JournalError> {
+        let now = self.now();
+        let present = self.run(run)?.ok_or_else(|| no_run(run))?;
+        if let Some(lease) = present.lease.clone()
+            && lease.owner != owner
+            && lease.until > now
+        {
+            return Ok(LeaseOutcome::Held(lease));
+        }
+        let lease = self
+            .row(
+                "UPDATE runs SET owner = ?2, epoch = epoch + 1, leased_until = ?3 WHERE id = ?1 \
+                 RETURNING epoch",
+                params![run.as_str(), owner, Micros(later(now, ttl))],
+                |row| row.get(0),
+            )?
+            .map(|epoch| Lease {
+                owner: owner.to_owned(),
+                epoch: unsigned(epoch),
+                until: later(now, ttl),
+            });
+        lease.map(LeaseOutcome::Granted).ok_or_else(|| no_run(run))
+    }
+
+    /// Prolongs a claim; false when it is no longer the caller's, who must stop driving the run.
+    pub fn renew_lease(
+        &mut self,
+        run: &RunId,
+        epoch: u64,
+        ttl: Duration,
+    ) -> Result<bool, JournalError> {
+        let until = Micros(later(self.now(), ttl));
+        let sql = "UPDATE runs SET leased_until = ?3 \
+                   WHERE id = ?1 AND epoch = ?2 AND owner IS NOT NULL";
+        Ok(self.execute(sql, params![run.as_str(), signed(epoch), until])? == 1)
+    }
+
+    /// Gives a claim up; nothing happens when it is no longer the caller's.
+    pub fn release_lease(&mut self, run: &RunId, epoch: u64) -> Result<(), JournalError> {
+        let sql = "UPDATE runs SET owner = NULL, leased_until = NULL WHERE id = ?1 AND epoch = ?2";
+        self.execute(sql, params![run.as_str(), signed(epoch)])?;
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    /// A workflow version by its digest.
+    pub fn workflow_version(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<WorkflowVersion>, JournalError> {
+        self.row(
+            "SELECT digest, name, manifest, source, policy_version FROM workflow_versions \
+             WHERE digest = ?1",
+            [Bytes32(*digest)],
+            |row| {
+                Ok(WorkflowVersion {
+                    digest: row.get::<_, Bytes32>(0)?.0,
+                    name: row.get(1)?,
+                    manifest: row.get(2)?,
+                    source: row.get(3)?,
+                    policy_version: row.get(4)?,
+                })
+            },
+        )
+    }
+
+    /// A run.
+    pub fn run(&self, id: &RunId) -> Result<Option<Run>, JournalError> {
+        let sql = format!("SELECT {COLUMNS} FROM runs WHERE id = ?1");
+        self.row(&sql, [id.as_str()], read_run)
+    }
+
+    /// A run's report, where it has one.
+    pub fn report(&self, id: &RunId) -> Result<Option<Packed>, JournalError> {
+        let sql = "SELECT report FROM runs WHERE id = ?1";
+        Ok(self.row(sql, [id.as_str()], |row| row.get(0))?.flatten())
+    }
+
+    /// Runs, newest first.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, JournalError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM runs WHERE (?1 IS NULL OR workflow = ?1) \
+             AND (?2 IS NULL OR world = ?2) AND (?3 IS NULL OR status = ?3) \
+             AND (?4 IS NULL OR n < (SELECT n FROM runs WHERE id = ?4)) \
+             ORDER BY n DESC LIMIT ?5"
+        );
+        let limit = match filter.limit {
+            0 => RUNS_LISTED_MAX,
+            limit => limit.min(RUNS_LISTED_MAX),
+        };
+        self.rows(
+            &sql,
+            params![
+                filter.workflow,
+                filter.world.as_ref().map(World::as_str),
+                filter.status.map(RunStatus::as_str),
+                filter.before.as_ref().map(RunId::as_str),
+                signed(limit as u64),
+            ],
+            read_run,
+        )
+    }
+
+    /// The newest run of a workflow in a world that has not ended.
+    pub fn unfinished_run(
+        &self,
+        workflow: &str,
+        world: &World,
+    ) -> Result<Option<Run>, JournalError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM runs WHERE workflow = ?1 AND world = ?2 AND ended_at IS NULL \
+             ORDER BY n DESC LIMIT 1"
+        );
+        self.row(&sql, [workflow, world.as_str()], read_run)
+    }
+
+    /// Whether a claim to a run is still the caller's; asked inside the write that relies on it.
+    pub fn holds_lease(&self, run: &RunId, epoch: u64) -> Result<bool, JournalError> {
+        let sql = "SELECT owner IS NOT NULL AND epoch = ?2 FROM runs WHERE id = ?1";
+        let holds = self.row(sql, params![run.as_str(), signed(epoch)], |row| row.get(0))?;
+        Ok(holds.unwrap_or(false))
+    }
+
+    pub(crate) fn status_of(&self, run: &RunId) -> Result<RunStatus, JournalError> {
+        let sql = "SELECT status FROM runs WHERE id = ?1";
+        let status = self.row(sql, [run.as_str()], |row| row.get::<_, Worded<RunStatus>>(0))?;
+        status.map(|status| status.0).ok_or_else(|| no_run(run))
+    }
+}
+
+fn no_run(run: &RunId) -> JournalError {
+    JournalError::NotFound { kind: "run", id: run.to_string() }
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by)
+        .ok()
+        .and_then(|by| now.checked_add(by).ok())
+        .unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,164 @@
+//! The tables, and how a database becomes one of this format.
+//!
+//! `docs/spec/journal.md` explains every table; change both together. A released migration is
+//! never edited: a change of the tables is one more entry in [`MIGRATIONS`].
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::state_dir::{self, StateDir};
+use crate::{Clock, JournalError};
+
+/// `ARXJ` in ASCII: tells an ARX journal from any other SQLite database.
+pub(crate) const APPLICATION_ID: i64 = 0x4152_584A;
+/// How long a process waits for another one's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Prepared statements kept by a connection; there are fewer than this in the whole crate.
+const STATEMENTS_MAX: usize = 160;
+/// The write-ahead log is cut back to this many bytes whenever it is reset.
+const WAL_BYTES_MAX: i64 = 64 * 1024 * 1024;
+/// Page cache of a connection, in KiB.
+const CACHE_KIB: i64 = 8 * 1024;
+
+/// What turns format `n` into format `n + 1`; the number of entries is the current format.
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+
+/// Opens the database of a state directory, and makes or migrates it where needed.
+pub(crate) fn open(
+    state: &StateDir,
+    vkey: &str,
+    clock: &dyn Clock,
+) -> Result<Connection, JournalError> {
+    let path = state.database();
+    if !path.exists() {
+        create(state, vkey, clock)?;
+    }
+    let mut connection = connect(&path)?;
+    let result = migrate(&mut connection, &path, MIGRATIONS)
+        .and_then(|()| check_key(&connection, &path, state, vkey));
+    result.map(|()| connection).map_err(|error| error.at(&path))
+}
+
+/// A connection to an existing database, set up the way every one must be.
+pub(crate) fn connect(path: &Path) -> Result<Connection, JournalError> {
+    let set_up = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        // INVARIANT (intent before effect): a commit returns once it is on disk. WAL with
+        // `synchronous = FULL` syncs the log at every commit.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        Ok(connection)
+    };
+    set_up().map_err(|error| JournalError::of_sqlite(path, error))
+}
+
+/// Makes the database beside its place and links it there complete, so that an empty or
+/// half-made file in its place is never the trace of a first start.
+fn create(state: &StateDir, vkey: &str, clock: &dyn Clock) -> Result<(), JournalError> {
+    let scratch = state.scratch("db")?;
+    state_dir::create(&scratch).map_err(|error| JournalError::of_io("create", &scratch, error))?;
+    let made = connect(&scratch).and_then(|mut connection| {
+        let fill = |connection: &mut Connection| {
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+            run_migrations(connection, 0, MIGRATIONS)?;
+            let now = clock.now().to_string();
+            let meta = "INSERT INTO meta (key, value) VALUES (?1, ?2)";
+            connection.execute(meta, ["vkey", vkey])?;
+            connection.execute(meta, ["created_at", now.as_str()])?;
+            Ok(())
+        };
+        fill(&mut connection).map_err(|error| JournalError::of_sqlite(&scratch, error))?;
+        // Closing moves everything out of the write-ahead log and removes it.
+        connection.close().map_err(|(_, error)| JournalError::of_sqlite(&scratch, error))
+    });
+    if let Err(error) = made {
+        let _ = std::fs::remove_file(&scratch);
+        return Err(error);
+    }
+    state.place(&scratch, &state.database())?;
+    Ok(())
+}
+
+/// Brings a database to the newest format, or says why it cannot be used.
+pub(crate) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[&str],
+) -> Result<(), JournalError> {
+    let application: i64 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application != APPLICATION_ID {
+        let n_tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        return Err(if application == 0 && n_tables == 0 {
+            let reason = "the file is empty".to_owned();
+            JournalError::Corrupt { path: path.to_owned(), reason }
+        } else {
+            JournalError::Foreign { path: path.to_owned() }
+        });
+    }
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    let found = format_of(connection)?;
+    if found > known {
+        return Err(JournalError::Newer { path: path.to_owned(), found, known });
+    }
+    if found < known {
+        run_migrations(connection, found, migrations)?;
+    }
+    Ok(())
+}
+
+fn run_migrations(
+    connection: &mut Connection,
+    found: i64,
+    migrations: &[&str],
+) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have migrated while this one waited for the lock.
+    let found = format_of(&tx)?.max(found);
+    for (step, sql) in (0..).zip(migrations).skip(usize::try_from(found).unwrap_or(0)) {
+        tx.execute_batch(sql)?;
+        tx.pragma_update(None, "user_version", step + 1_i64)?;
+    }
+    tx.commit()
+}
+
+fn format_of(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn check_key(
+    connection: &Connection,
+    path: &Path,
+    state: &StateDir,
+    vkey: &str,
+) -> Result<(), JournalError> {
+    let sql = "SELECT value FROM meta WHERE key = 'vkey'";
+    let signed_with: String =
+        connection.query_row(sql, [], |row| row.get(0)).map_err(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => JournalError::Corrupt {
+                path: path.to_owned(),
+                reason: "it does not say which key it is signed with".to_owned(),
+            },
+            error => JournalError::from(error),
+        })?;
+    if signed_with != vkey {
+        let reason = format!("this journal is signed with `{signed_with}`, the file holds another");
+        return Err(JournalError::Key { path: state.key_file(), reason });
+    }
+    Ok(())
+}

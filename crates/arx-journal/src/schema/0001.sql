@@ -1,0 +1,202 @@
+-- Instants are microseconds since 1970, digests 32 bytes, `packed` columns a form byte and
+-- deflated JSON. See docs/spec/journal.md.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE workflow_versions (
+    digest         BLOB PRIMARY KEY CHECK (length(digest) = 32),
+    name           TEXT NOT NULL,
+    manifest       TEXT NOT NULL,
+    source         TEXT NOT NULL,
+    policy_version TEXT NOT NULL,
+    created_at     INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE runs (
+    n              INTEGER PRIMARY KEY,
+    id             TEXT NOT NULL UNIQUE,
+    workflow       TEXT NOT NULL,
+    version        BLOB NOT NULL REFERENCES workflow_versions (digest),
+    policy_version TEXT NOT NULL,
+    world          TEXT NOT NULL,
+    status         TEXT NOT NULL,
+    actor          TEXT NOT NULL,
+    inputs         BLOB NOT NULL, -- packed
+    args           BLOB NOT NULL, -- packed
+    report         BLOB,          -- packed
+    started_at     INTEGER NOT NULL,
+    ended_at       INTEGER,
+    owner          TEXT,
+    epoch          INTEGER NOT NULL DEFAULT 0,
+    leased_until   INTEGER
+) STRICT;
+CREATE INDEX runs_by_workflow ON runs (workflow, world, n);
+CREATE INDEX runs_unfinished ON runs (workflow, world, n) WHERE ended_at IS NULL;
+
+CREATE TABLE steps (
+    run        TEXT NOT NULL REFERENCES runs (id),
+    key        BLOB NOT NULL CHECK (length(key) = 32),
+    occurrence INTEGER NOT NULL,
+    position   INTEGER NOT NULL,
+    operation  TEXT NOT NULL,
+    outcome    TEXT NOT NULL CHECK (outcome IN ('value', 'raised')),
+    payload    BLOB NOT NULL, -- packed
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (run, key, occurrence),
+    UNIQUE (run, position)
+) STRICT;
+
+CREATE TABLE effects (
+    world         TEXT NOT NULL,
+    key           TEXT NOT NULL,
+    run           TEXT NOT NULL REFERENCES runs (id),
+    workflow      TEXT NOT NULL,
+    operation     TEXT NOT NULL,
+    params_sha256 BLOB NOT NULL CHECK (length(params_sha256) = 32),
+    params        BLOB NOT NULL, -- packed, redacted
+    state         TEXT NOT NULL CHECK (state IN ('intended', 'done', 'failed', 'unknown')),
+    result        BLOB,          -- packed, redacted
+    detail        TEXT,
+    covered_by    TEXT,
+    attempts      INTEGER NOT NULL,
+    intent_at     INTEGER NOT NULL,
+    intent_seq    INTEGER NOT NULL,
+    settled_at    INTEGER,
+    outcome_seq   INTEGER,
+    PRIMARY KEY (world, key)
+) STRICT;
+CREATE INDEX effects_by_run ON effects (run);
+CREATE INDEX effects_open ON effects (world, workflow) WHERE state IN ('intended', 'unknown');
+CREATE INDEX effects_covered ON effects (world, covered_by) WHERE covered_by IS NOT NULL;
+
+CREATE TABLE decisions (
+    seq        INTEGER PRIMARY KEY, -- of its audit leaf
+    run        TEXT NOT NULL REFERENCES runs (id),
+    workflow   TEXT NOT NULL,
+    world      TEXT NOT NULL,
+    operation  TEXT NOT NULL,
+    access     TEXT NOT NULL CHECK (access IN ('read', 'write')),
+    verdict    TEXT NOT NULL CHECK (verdict IN ('PERMIT', 'ESCALATE', 'DENY')),
+    approval   TEXT REFERENCES approvals (id),
+    effect_key TEXT,
+    request    BLOB NOT NULL, -- packed, redacted
+    at         INTEGER NOT NULL
+) STRICT;
+CREATE INDEX decisions_let_through ON decisions (workflow, world, at, access, operation)
+    WHERE verdict = 'PERMIT' OR approval IS NOT NULL;
+CREATE INDEX decisions_by_run ON decisions (run);
+
+CREATE TABLE approvals (
+    n            INTEGER PRIMARY KEY,
+    id           TEXT NOT NULL UNIQUE,
+    run          TEXT NOT NULL REFERENCES runs (id),
+    workflow     TEXT NOT NULL,
+    state        TEXT NOT NULL
+                 CHECK (state IN ('pending', 'approved', 'denied', 'expired', 'cancelled', 'used')),
+    requester    TEXT NOT NULL,
+    approvers    TEXT NOT NULL, -- JSON list
+    quorum       INTEGER NOT NULL CHECK (quorum > 0),
+    requested_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX approvals_by_run ON approvals (run);
+CREATE INDEX approvals_open ON approvals (expires_at) WHERE state IN ('pending', 'approved');
+
+CREATE TABLE approval_actions (
+    approval   INTEGER NOT NULL REFERENCES approvals (n),
+    n          INTEGER NOT NULL,
+    digest     BLOB NOT NULL CHECK (length(digest) = 32),
+    operation  TEXT NOT NULL,
+    preview    BLOB NOT NULL, -- packed, redacted
+    effect_key TEXT,
+    risk       BLOB,          -- packed
+    reason     TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'denied', 'used')),
+    PRIMARY KEY (approval, n)
+) STRICT;
+CREATE INDEX approval_actions_by_digest ON approval_actions (digest);
+
+CREATE TABLE votes (
+    approval INTEGER NOT NULL,
+    action   INTEGER NOT NULL,
+    who      TEXT NOT NULL,
+    decision TEXT NOT NULL CHECK (decision IN ('approve', 'deny')),
+    reason   TEXT,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (approval, action, who),
+    FOREIGN KEY (approval, action) REFERENCES approval_actions (approval, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE episodes (
+    world         TEXT NOT NULL,
+    workflow      TEXT NOT NULL,
+    vulnerability TEXT NOT NULL,
+    n             INTEGER NOT NULL CHECK (n > 0),
+    opened_at     INTEGER NOT NULL,
+    opened_by     TEXT NOT NULL REFERENCES runs (id),
+    closed_at     INTEGER,
+    closed_by     TEXT REFERENCES runs (id),
+    PRIMARY KEY (world, workflow, vulnerability, n)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX episodes_open ON episodes (world, workflow, vulnerability)
+    WHERE closed_at IS NULL;
+
+CREATE TABLE lineage_chunks (
+    dataset TEXT NOT NULL,
+    n       INTEGER NOT NULL,
+    chunk   BLOB NOT NULL, -- packed
+    PRIMARY KEY (dataset, n)
+) STRICT;
+
+CREATE TABLE merges (
+    digest   BLOB NOT NULL CHECK (length(digest) = 32),
+    dataset  TEXT NOT NULL UNIQUE,
+    run      TEXT NOT NULL REFERENCES runs (id),
+    n_chunks INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (digest, dataset)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE cache (
+    connector  TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    value      BLOB NOT NULL, -- packed
+    fetched_at INTEGER NOT NULL,
+    PRIMARY KEY (connector, kind, key)
+) STRICT;
+
+CREATE TABLE stops (
+    n         INTEGER PRIMARY KEY,
+    workflow  TEXT NOT NULL,
+    at        INTEGER NOT NULL,
+    by        TEXT NOT NULL,
+    reason    TEXT NOT NULL,
+    lifted_at INTEGER,
+    lifted_by TEXT
+) STRICT;
+CREATE UNIQUE INDEX stops_active ON stops (workflow) WHERE lifted_at IS NULL;
+
+-- `bytes` alone is the record; the other columns only find it, and are checked against it.
+CREATE TABLE leaves (
+    seq   INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL,
+    at    INTEGER NOT NULL,
+    kind  TEXT NOT NULL,
+    run   TEXT
+) STRICT;
+CREATE INDEX leaves_by_run ON leaves (run, seq) WHERE run IS NOT NULL;
+
+CREATE TABLE hashes (
+    idx  INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+CREATE TABLE checkpoints (
+    size INTEGER PRIMARY KEY,
+    note TEXT NOT NULL,
+    at   INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,101 @@
+//! What a closure is given: [`Reader`] to look, [`Tx`] to look and to write.
+//!
+//! The methods live beside the tables they are about ([`crate::runs`], [`crate::effects`], …).
+//! Neither type gives out its connection: SQL stays in this crate, and so does the transaction's
+//! beginning and end.
+
+use std::ops::Deref;
+
+use arx_audit::Frontier;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+
+use crate::{Clock, JournalError};
+
+/// A consistent view of the journal.
+pub struct Reader<'c> {
+    connection: &'c Connection,
+}
+
+impl<'c> Reader<'c> {
+    pub(crate) fn new(connection: &'c Connection) -> Self {
+        Self { connection }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    /// The one row of a query, or none.
+    pub(crate) fn row<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, JournalError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params, read).optional()?)
+    }
+
+    /// Every row of a query; the query itself bounds how many.
+    pub(crate) fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params, read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+/// One write, which is in the journal whole or not at all.
+///
+/// Reads through it see what it wrote. What it learned must not be kept for the next one: other
+/// processes write in between.
+pub struct Tx<'c> {
+    reader: Reader<'c>,
+    clock: &'c dyn Clock,
+    tail: &'c mut Option<Tail>,
+}
+
+/// The end of the audit log, read once in each transaction.
+#[derive(Clone)]
+pub(crate) struct Tail {
+    pub(crate) frontier: Frontier,
+    pub(crate) last_at: Option<Timestamp>,
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(
+        connection: &'c Connection,
+        clock: &'c dyn Clock,
+        tail: &'c mut Option<Tail>,
+    ) -> Self {
+        Self { reader: Reader::new(connection), clock, tail }
+    }
+
+    /// The time now, by the journal's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn tail(&mut self) -> &mut Option<Tail> {
+        self.tail
+    }
+
+    /// Runs a statement and returns how many rows it changed.
+    pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, JournalError> {
+        Ok(self.connection().prepare_cached(sql)?.execute(params)?)
+    }
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = Reader<'c>;
+
+    fn deref(&self) -> &Reader<'c> {
+        &self.reader
+    }
+}
