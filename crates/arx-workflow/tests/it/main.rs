@@ -1,0 +1,3 @@
+//! Tests that start a workflow's process.
+
+mod host;
