@@ -1,0 +1,256 @@
+//! What is kept of one source's findings: a few bytes each, and every text once.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+
+use arx_types::{Finding, SinkError};
+use hashbrown::HashTable;
+use jiff::Timestamp;
+
+use super::assets::{AssetHash, AssetIndex, AssetTable};
+use super::column::Column;
+use super::facts::Facts;
+
+/// Distinct findings taken from one source in one run.
+pub const FINDINGS_MAX: usize = 5_000_000;
+/// Distinct assets taken from one source in one run.
+pub const ASSETS_MAX: usize = 500_000;
+/// Distinct names of vulnerabilities taken from one source in one run, aliases included.
+pub const NAMES_MAX: usize = 50_000;
+/// Distinct combinations of names taken from one source in one run.
+pub const IDENTITIES_MAX: usize = 50_000;
+/// Names and aliases that one finding may carry.
+pub const NAMES_PER_FINDING_MAX: usize = 1024;
+
+/// Keys of the hash tables: unknown to whoever writes identifiers, and the same for all datasets
+/// of a process, so that two reads of one source can be joined.
+pub(super) static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// Which vulnerabilities a finding names, in canonical form, sorted and without repetition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Identity {
+    /// The vulnerabilities it is about.
+    pub(super) names: Vec<String>,
+    /// Other names: of the same vulnerability where `names` is one, else of the whole.
+    pub(super) aliases: Vec<String>,
+}
+
+/// The findings of one source that name the same.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) identity: Identity,
+    pub(super) facts: Facts,
+}
+
+/// Where a finding belongs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) group: u32,
+    pub(super) asset: AssetIndex,
+}
+
+/// A finding as it enters: what is worked out before any lock is taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) id_hash: u64,
+    pub(super) digest: [u8; 32],
+    /// Which of the page's identities.
+    pub(super) identity: usize,
+    pub(super) asset: AssetHash,
+    pub(super) first_seen: Option<Timestamp>,
+}
+
+/// The distinct findings of one source: 48 bytes each, and 5 to 10 in the table of identifiers
+/// while they are read.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) digests: Column<[u8; 32]>,
+    pub(super) places: Column<Place>,
+    id_hashes: Column<u64>,
+    index: HashTable<u32>,
+}
+
+impl Findings {
+    pub(super) fn len(&self) -> usize {
+        self.digests.len()
+    }
+
+    /// Keeps a finding; `false` when its row is known already.
+    ///
+    /// Of two contents of one row the one with the smaller digest stays, whichever came first.
+    fn insert(
+        &mut self,
+        id_hash: u64,
+        digest: [u8; 32],
+        place: Place,
+    ) -> Result<bool, SinkError> {
+        let Self { digests, places, id_hashes, index } = self;
+        if let Some(at) = index.find(id_hash, |at| id_hashes.get(*at as usize) == Some(id_hash)) {
+            let at = *at as usize;
+            if digests.get(at).is_some_and(|kept| digest < kept) {
+                digests.set(at, digest);
+                places.set(at, place);
+            }
+            return Ok(false);
+        }
+        let too_many = SinkError::TooMany { what: "findings", limit: FINDINGS_MAX };
+        let at = u32::try_from(digests.len()).map_err(|_| too_many.clone())?;
+        if digests.len() >= FINDINGS_MAX {
+            return Err(too_many);
+        }
+        digests.push(digest);
+        places.push(place);
+        id_hashes.push(id_hash);
+        index.insert_unique(id_hash, at, |at| id_hashes.get(*at as usize).unwrap_or(0));
+        Ok(true)
+    }
+
+    fn drop_index(&mut self) {
+        self.index = HashTable::new();
+    }
+
+    fn rebuild_index(&mut self) {
+        let id_hashes = &self.id_hashes;
+        let mut index = HashTable::with_capacity(id_hashes.len());
+        for (at, id_hash) in (0_u32..).zip(id_hashes.iter()) {
+            index.insert_unique(id_hash, at, |at| id_hashes.get(*at as usize).unwrap_or(0));
+        }
+        self.index = index;
+    }
+}
+
+/// Everything kept of one source's findings; made by [`Fold::finish`](super::Fold::finish), joined
+/// with others by [`merge`](super::merge).
+#[derive(Debug, Default)]
+pub struct Dataset {
+    pub(super) source: String,
+    pub(super) complete: bool,
+    pub(super) duplicates: u64,
+    pub(super) groups: Vec<Group>,
+    pub(super) findings: Findings,
+    pub(super) assets: AssetTable,
+    group_index: HashTable<u32>,
+    names: HashSet<String>,
+}
+
+impl Dataset {
+    pub(super) fn new(source: &str) -> Self {
+        Self { source: source.to_owned(), ..Self::default() }
+    }
+
+    /// The name of the source.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether the source was read to its end.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.complete
+    }
+
+    /// How many distinct findings it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.findings.len()
+    }
+
+    /// Whether it holds no finding.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.findings.len() == 0
+    }
+
+    /// How many rows were read again after they had been read once.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Takes one page.
+    pub(super) fn take(
+        &mut self,
+        page: &[Finding<'_>],
+        identities: Vec<Identity>,
+        rows: &[Row],
+    ) -> Result<(), SinkError> {
+        let groups = identities
+            .into_iter()
+            .map(|identity| self.group(identity))
+            .collect::<Result<Vec<_>, _>>()?;
+        for (finding, row) in page.iter().zip(rows) {
+            let group = groups.get(row.identity).copied().unwrap_or_default();
+            let asset = self.assets.add(&finding.asset, row.asset)?;
+            if let Some(group) = self.groups.get_mut(group as usize) {
+                group.facts.add(finding, row.first_seen);
+            }
+            let new = self.findings.insert(row.id_hash, row.digest, Place { group, asset })?;
+            self.duplicates += u64::from(!new);
+        }
+        Ok(())
+    }
+
+    /// Gives back what only reading needs.
+    pub(super) fn seal(&mut self, complete: bool) {
+        self.complete = complete;
+        self.findings.drop_index();
+        self.names = HashSet::new();
+    }
+
+    /// Takes in another read of the same source, as if both had been one.
+    pub(super) fn absorb(&mut self, other: &Self) -> Result<(), SinkError> {
+        self.complete &= other.complete;
+        self.duplicates += other.duplicates;
+        self.findings.rebuild_index();
+        let assets = self.assets.absorb(&other.assets)?;
+        let mut groups = Vec::with_capacity(other.groups.len());
+        for group in &other.groups {
+            let at = self.group(group.identity.clone())?;
+            if let Some(kept) = self.groups.get_mut(at as usize) {
+                kept.facts.join(&group.facts);
+            }
+            groups.push(at);
+        }
+        let Findings { digests, places, id_hashes, .. } = &other.findings;
+        for ((digest, place), id_hash) in digests.iter().zip(places.iter()).zip(id_hashes.iter()) {
+            let group = groups.get(place.group as usize).copied().unwrap_or_default();
+            let asset = assets.get(place.asset.at()).copied().unwrap_or(AssetIndex::NONE);
+            let new = self.findings.insert(id_hash, digest, Place { group, asset })?;
+            self.duplicates += u64::from(!new);
+        }
+        self.findings.drop_index();
+        Ok(())
+    }
+
+    fn group(&mut self, identity: Identity) -> Result<u32, SinkError> {
+        let hash = KEYS.hash_one(&identity);
+        let Self { groups, group_index, names, .. } = self;
+        let known = group_index.find(hash, |at| {
+            groups.get(*at as usize).is_some_and(|group| group.identity == identity)
+        });
+        if let Some(at) = known {
+            return Ok(*at);
+        }
+        let too_many =
+            SinkError::TooMany { what: "combinations of vulnerabilities", limit: IDENTITIES_MAX };
+        let at = u32::try_from(groups.len()).map_err(|_| too_many.clone())?;
+        if groups.len() >= IDENTITIES_MAX {
+            return Err(too_many);
+        }
+        for name in identity.names.iter().chain(&identity.aliases) {
+            if !names.contains(name) {
+                names.insert(name.clone());
+            }
+        }
+        if names.len() > NAMES_MAX {
+            return Err(SinkError::TooMany { what: "names of vulnerabilities", limit: NAMES_MAX });
+        }
+        groups.push(Group { identity, facts: Facts::default() });
+        group_index.insert_unique(hash, at, |at| {
+            groups.get(*at as usize).map_or(0, |group| KEYS.hash_one(&group.identity))
+        });
+        Ok(at)
+    }
+}
