@@ -3,11 +3,12 @@
 //! The golden files are made from it, so a change here changes a lasting format.
 
 use jiff::Timestamp;
-use serde_json::json;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use crate::{
-    Action, Leaf, LeafKind, MemoryStore, Risk, RiskClass, SigningKey, Verdict, Workflow, canonical,
-    sha256_hex, tree,
+    Action, INTEGER_MAX, Leaf, LeafKind, MemoryStore, Risk, RiskClass, SigningKey, Verdict,
+    Workflow, canonical, sha256_hex, tree,
 };
 
 /// The seed of the sample's key; public, so good for nothing else.
@@ -112,4 +113,26 @@ pub(crate) fn leaf(seq: u64, kind: LeafKind, fill: impl FnOnce(&mut Leaf)) -> Le
     leaf.policy_version = Some("5d0e8f6a1b2c".into());
     fill(&mut leaf);
     leaf
+}
+
+/// Any value that has a canonical form.
+pub(crate) fn any_json(numbers: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
+    let plain = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        numbers,
+        any::<String>().prop_map(Value::from),
+    ];
+    plain.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((any::<String>(), inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+pub(crate) fn any_integer() -> BoxedStrategy<Value> {
+    let max = i64::try_from(INTEGER_MAX).unwrap();
+    (-max..=max).prop_map(Value::from).boxed()
 }

@@ -1,6 +1,8 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::sample::{any_integer, any_json};
 
 #[track_caller]
 fn check(value: Value, expected: &str) {
@@ -34,4 +36,21 @@ fn what_is_not_json_is_refused() {
 #[test]
 fn sha256_of_nothing_is_the_known_value() {
     assert_eq!(sha256_hex(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+proptest! {
+    #[test]
+    fn the_fast_encoder_agrees_with_the_general_one(value in any_json(any_integer())) {
+        let general = serde_json_canonicalizer::to_vec(&value).unwrap();
+        prop_assert_eq!(canonical(&value).unwrap(), general);
+    }
+
+    #[test]
+    fn canonical_json_reads_back(
+        value in any_json(prop_oneof![any_integer(), (-1e9..1e9).prop_map(Value::from)].boxed())
+    ) {
+        let bytes = canonical(&value).unwrap();
+        let again: Value = serde_json::from_slice(&bytes).unwrap();
+        prop_assert_eq!(canonical(&again).unwrap(), bytes);
+    }
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::sample;
+use crate::sample::{self, any_integer, any_json};
 
 fn text(leaf: &Leaf) -> String {
     String::from_utf8(leaf.encode().unwrap()).unwrap()
@@ -65,6 +65,12 @@ fn what_no_reader_would_accept_is_not_written() {
         format!("leaf field `x` holds `{shown}`, which is not an integer within 2^53-1")
     };
     check_refused(|leaf| leaf.v = 2, "leaf has schema version `2`, expected `1`");
+    let factor = || [("\u{1f600}".to_owned(), 1)].into();
+    let risk = || Risk { class: RiskClass::Low, raw: 1, score: 1, factors: factor() };
+    check_refused(
+        |leaf| leaf.risk = Some(risk()),
+        "leaf field `risk.factors` has a name that is not ASCII",
+    );
     check_refused(|leaf| leaf.actor.clear(), "leaf field `actor` is empty");
     check_refused(|leaf| leaf.detail = detail(json!(0.5)), &number("0.5"));
     check_refused(|leaf| leaf.detail = detail(json!([1.0])), &number("1.0"));
@@ -124,36 +130,26 @@ fn another_spelling_of_the_same_leaf_is_refused() {
     check_spelling("schedule", "sch\\u0065dule");
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
-    let plain = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i32>().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-    ];
-    plain.prop_recursive(4, 32, 6, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::btree_map(any::<String>(), inner, 0..6)
-                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
-        ]
-    })
-}
-
 proptest! {
     #[test]
-    fn what_is_written_reads_back(
+    fn what_is_written_is_canonical_and_reads_back(
         micros in 0_i64..4_000_000_000_000_000,
         actor in "[^\u{0}]{1,20}",
         lineage in prop::collection::vec(any::<String>(), 0..4),
-        value in any_json(),
+        value in any_json(any_integer()),
+        factor in "[ -~]{0,8}",
+        which in 0_usize..7,
     ) {
         let at = Timestamp::from_microsecond(micros).unwrap();
-        let mut leaf = Leaf::new(1, at, LeafKind::Episode, actor);
-        leaf.lineage = lineage;
-        leaf.detail = Some(Map::from_iter([("value".to_owned(), value)]));
+        let mut leaf = sample::leaves().remove(which);
+        (leaf.at, leaf.actor, leaf.lineage) = (at, actor, lineage);
+        leaf.detail = Some(Map::from_iter([("value".to_owned(), value), (factor.clone(), 1.into())]));
+        if let Some(risk) = &mut leaf.risk {
+            risk.factors.insert(factor, 3);
+        }
         let bytes = leaf.encode().unwrap();
-        prop_assert_eq!(Leaf::decode(&bytes).unwrap(), leaf);
+        prop_assert_eq!(&Leaf::decode(&bytes).unwrap(), &leaf);
+        prop_assert_eq!(bytes, serde_json_canonicalizer::to_vec(&leaf).unwrap());
     }
 
     #[test]

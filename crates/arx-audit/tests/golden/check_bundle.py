@@ -201,6 +201,8 @@ def check_bundle(data, pinned):
     bundle = json.loads(data)
     need((canonical(bundle) + "\n").encode() == data, "the file is not canonical")
     need(bundle["format"] == "arx-evidence-bundle" and bundle["version"] == 1, "unknown format")
+    known = {"format", "version", "run", "origin", "vkey", "checkpoint", "entries"}
+    need(bundle.keys() - {"earlier"} == known, "a part is missing or unknown")
     vkey = bundle["vkey"]
     need(pinned in (None, vkey), "the bundle is signed by another key")
     need(bundle["origin"] == parse_vkey(vkey)[0], "the origin is not that of the key")
