@@ -7,6 +7,7 @@
 pub mod jira;
 pub mod pagerduty;
 pub mod qualys;
+mod text;
 pub mod wiz;
 
 use std::sync::Arc;
