@@ -204,9 +204,8 @@ impl StoredLeaf {
     /// # Errors
     /// [`JournalError::Corrupt`] when the bytes are no leaf.
     pub fn decode(&self) -> Result<Leaf, JournalError> {
-        Leaf::decode(&self.bytes).map_err(|error| JournalError::Corrupt {
-            path: std::path::PathBuf::new(),
-            reason: format!("leaf {} of the audit log: {error}", self.seq),
+        Leaf::decode(&self.bytes).map_err(|error| {
+            JournalError::corrupt(format!("leaf {} of the audit log: {error}", self.seq))
         })
     }
 }
@@ -279,10 +278,9 @@ impl Tx<'_> {
             let sql = "INSERT INTO hashes (idx, hash) VALUES (?1, ?2)";
             self.execute(sql, params![signed(index), hash.0]).map_err(|error| match error {
                 // Only a log that lost its last leaves has hashes where none was written yet.
-                JournalError::Conflict { .. } => JournalError::Corrupt {
-                    path: std::path::PathBuf::new(),
-                    reason: format!("the audit log lost leaves from {seq} on"),
-                },
+                JournalError::Conflict { .. } => {
+                    JournalError::corrupt(format!("the audit log lost leaves from {seq} on"))
+                }
                 error => error,
             })?;
         }
@@ -518,10 +516,7 @@ fn read_checkpoint(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredCheckpoint
 }
 
 fn corrupt_tree(error: arx_audit::TreeError) -> JournalError {
-    JournalError::Corrupt {
-        path: std::path::PathBuf::new(),
-        reason: format!("the tree of the audit log: {error}"),
-    }
+    JournalError::corrupt(format!("the tree of the audit log: {error}"))
 }
 
 fn clamp_i64(value: i128) -> i64 {

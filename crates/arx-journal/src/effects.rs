@@ -307,6 +307,15 @@ impl Reader<'_> {
         )
     }
 
+    /// The last segments of the keys below `prefix` whose effects are done: below
+    /// `workflow/CVE-2026-0001/1`, that is `page` and `ticket`.
+    pub fn done_below(&self, world: &World, prefix: &str) -> Result<Vec<String>, JournalError> {
+        // `0` follows `/` in ASCII, so this is the range of keys that begin with `prefix/`.
+        let sql = "SELECT substr(key, length(?2) + 2) FROM effects WHERE world = ?1 \
+                   AND key > ?2 || '/' AND key < ?2 || '0' AND state = 'done' ORDER BY key";
+        self.rows(sql, [world.as_str(), prefix], |row| row.get(0))
+    }
+
     /// The effects that a run intended last, in the order of their intents.
     pub fn effects_of_run(&self, run: &RunId) -> Result<Vec<Effect>, JournalError> {
         let sql = format!("SELECT {COLUMNS} FROM effects WHERE run = ?1 ORDER BY intent_seq, key");

@@ -226,14 +226,22 @@ impl JournalError {
     }
 }
 
-/// Errors inside a transaction, where the path is not known; [`JournalError::at`] adds it.
+/// What stands for the database in an error until [`JournalError::at`] names it.
+const UNNAMED: &str = "arx.db";
+
+/// Errors where the path is not known; [`JournalError::at`] adds it.
 impl From<rusqlite::Error> for JournalError {
     fn from(source: rusqlite::Error) -> Self {
-        Self::of_sqlite(Path::new(""), source)
+        Self::of_sqlite(Path::new(UNNAMED), source)
     }
 }
 
 impl JournalError {
+    /// The error of a record that is not what this program writes.
+    pub(crate) fn corrupt(reason: String) -> Self {
+        Self::Corrupt { path: PathBuf::from(UNNAMED), reason }
+    }
+
     /// Names the database in an error that was made where only the connection was known.
     pub(crate) fn at(mut self, database: &Path) -> Self {
         match &mut self {
@@ -242,7 +250,7 @@ impl JournalError {
             | Self::Locked { path }
             | Self::Corrupt { path, .. }
             | Self::Io { path, .. }
-                if path.as_os_str().is_empty() =>
+                if path.as_os_str() == UNNAMED =>
             {
                 *path = database.to_owned();
             }

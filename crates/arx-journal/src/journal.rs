@@ -248,7 +248,9 @@ impl Journal {
         drop(pool);
         match result {
             Ok(result) => result,
-            Err(panic) => Err(JournalError::Panicked { reason: writer::words_of(&panic) }.into()),
+            Err(panic) => {
+                Err(JournalError::Panicked { reason: writer::words_of(panic.as_ref()) }.into())
+            }
         }
     }
 

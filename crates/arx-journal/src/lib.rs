@@ -13,28 +13,42 @@
 //! [`Tx`] and [`Reader`] are grouped by table in the modules. `docs/spec/journal.md` explains the
 //! tables.
 
+pub mod approvals;
 pub mod audit;
+pub mod cache;
 mod clock;
 mod column;
+pub mod decisions;
 pub mod effects;
+pub mod episodes;
 mod error;
 mod journal;
+pub mod lineage;
 mod packed;
 pub mod runs;
 mod schema;
 mod state_dir;
 pub mod steps;
+pub mod stops;
 mod tx;
 mod world;
 
+pub use approvals::{
+    ActionState, Approval, ApprovalAction, ApprovalState, NewAction, NewApproval, TakenApproval,
+    Vote, VoteOutcome, VoteRefusal,
+};
 pub use audit::{LeafDraft, LeafFilter, LeafRef, StoredCheckpoint, StoredLeaf};
 pub use clock::{Clock, SystemClock};
-pub use effects::{Effect, Intended, NewIntent, SettleOutcome, Settlement};
+pub use decisions::{DecisionFilter, NewDecision, RecordedDecision};
+pub use effects::{Effect, EffectFilter, Intended, NewIntent, SettleOutcome, Settlement};
+pub use episodes::Episode;
 pub use error::JournalError;
 pub use journal::{Journal, JournalOptions, StopPoint, StopWhen};
+pub use lineage::Merge;
 pub use packed::{Packed, UNPACKED_BYTES_MAX};
 pub use runs::{Lease, LeaseOutcome, NewRun, Run, RunFilter, WorkflowVersion};
 pub use state_dir::StateDir;
 pub use steps::{Step, StepOutcome};
+pub use stops::Stop;
 pub use tx::{Reader, Tx};
 pub use world::World;

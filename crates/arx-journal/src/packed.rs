@@ -122,8 +122,5 @@ impl FromSql for Packed {
 }
 
 fn corrupt(reason: &str) -> JournalError {
-    JournalError::Corrupt {
-        path: std::path::PathBuf::new(),
-        reason: format!("a packed value cannot be read: {reason}"),
-    }
+    JournalError::corrupt(format!("a packed value cannot be read: {reason}"))
 }

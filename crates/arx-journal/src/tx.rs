@@ -5,6 +5,7 @@
 //! beginning and end.
 
 use std::ops::Deref;
+use std::path::Path;
 
 use arx_audit::Frontier;
 use jiff::Timestamp;
@@ -33,8 +34,8 @@ impl<'c> Reader<'c> {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, JournalError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params, read).optional()?)
+        let run = || self.connection.prepare_cached(sql)?.query_row(params, read).optional();
+        run().map_err(|error| self.name(error))
     }
 
     /// Every row of a query; the query itself bounds how many.
@@ -44,9 +45,17 @@ impl<'c> Reader<'c> {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, JournalError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params, read)?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let run = || self.connection.prepare_cached(sql)?.query_map(params, read)?.collect();
+        run().map_err(|error| self.name(error))
+    }
+
+    /// The error of this database.
+    pub(crate) fn name(&self, error: rusqlite::Error) -> JournalError {
+        let error = JournalError::from(error);
+        match self.connection.path() {
+            Some(path) => error.at(Path::new(path)),
+            None => error,
+        }
     }
 }
 
@@ -88,7 +97,8 @@ impl<'c> Tx<'c> {
 
     /// Runs a statement and returns how many rows it changed.
     pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, JournalError> {
-        Ok(self.connection().prepare_cached(sql)?.execute(params)?)
+        let run = || self.connection().prepare_cached(sql)?.execute(params);
+        run().map_err(|error| self.name(error))
     }
 }
 

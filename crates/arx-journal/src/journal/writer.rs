@@ -87,11 +87,15 @@ pub(super) struct Writer {
     pub(super) receiver: UnboundedReceiver<Queued>,
 }
 
-/// A job that ran, and the error that undid it alone.
+/// A job that ran.
 struct Ran {
     queued: Queued,
+    /// The error that undid it alone, beside its own.
     undone: Option<JournalError>,
+    /// Whether its changes are to stay.
     stays: bool,
+    /// Set when the whole transaction is gone.
+    broken: Option<JournalError>,
 }
 
 impl Writer {
@@ -127,15 +131,10 @@ impl Writer {
         let mut next = Some(first);
         let mut broken = None;
         while let Some(queued) = next.take() {
-            match self.run_one(queued, &mut tail) {
-                Ok(ran) => batch.push(ran),
-                Err((ran, error)) => {
-                    batch.push(ran);
-                    broken = Some(error);
-                    break;
-                }
-            }
-            if batch.len() < n_max {
+            let ran = self.run_one(queued, &mut tail);
+            broken = ran.broken.clone();
+            batch.push(ran);
+            if broken.is_none() && batch.len() < n_max {
                 next = self.receiver.try_recv().ok();
             }
         }
@@ -149,7 +148,7 @@ impl Writer {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         for ran in batch {
-            let Ran { queued, undone, stays } = ran;
+            let Ran { queued, undone, stays, .. } = ran;
             let undone = match &committed {
                 // A job that had failed by itself keeps its own error.
                 Err(error) if stays => Some(error.clone()),
@@ -160,49 +159,40 @@ impl Writer {
         }
     }
 
-    /// Runs one job in its savepoint. An error means that the whole transaction is gone.
-    fn run_one(
-        &mut self,
-        mut queued: Queued,
-        tail: &mut Option<Tail>,
-    ) -> Result<Ran, (Ran, JournalError)> {
+    /// Runs one job in its savepoint.
+    fn run_one(&mut self, mut queued: Queued, tail: &mut Option<Tail>) -> Ran {
+        if let Err(error) = self.step("SAVEPOINT job") {
+            return Ran { queued, undone: Some(error), stays: false, broken: self.gone() };
+        }
         let tail_before = tail.clone();
-        let mut undone = None;
-        let mut stays = false;
-        let savepoint = self.connection.prepare_cached("SAVEPOINT job");
-        match savepoint.and_then(|mut statement| statement.execute([])) {
-            Err(error) => undone = Some(JournalError::of_sqlite(&self.path, error)),
-            Ok(_) => {
-                let mut tx = Tx::new(&self.connection, self.clock.as_ref(), tail);
-                match catch_unwind(AssertUnwindSafe(|| queued.job.run(&mut tx))) {
-                    Ok(result) => stays = result,
-                    Err(panic) => {
-                        let reason = words_of(&panic);
-                        tracing::error!(%reason, "a journal write panicked");
-                        undone = Some(JournalError::Panicked { reason });
-                    }
-                }
+        let mut tx = Tx::new(&self.connection, self.clock.as_ref(), tail);
+        let (stays, undone) = match catch_unwind(AssertUnwindSafe(|| queued.job.run(&mut tx))) {
+            Ok(stays) => (stays, None),
+            Err(panic) => {
+                let reason = words_of(panic.as_ref());
+                tracing::error!(%reason, "a journal write panicked");
+                (false, Some(JournalError::Panicked { reason }))
             }
+        };
+        if let Some(error) = self.gone() {
+            return Ran { queued, undone, stays, broken: Some(error) };
         }
-        // A full disk or an I/O error makes SQLite roll the transaction back by itself, and with
-        // it the jobs before this one.
-        if self.connection.is_autocommit() {
-            let error = undone.clone().unwrap_or_else(|| {
-                let source = std::io::Error::other("the database undid the writes of one commit");
-                JournalError::of_io("write", &self.path, source)
-            });
-            return Err((Ran { queued, undone, stays }, error));
-        }
-        let end = if stays { "RELEASE job" } else { "ROLLBACK TO job" };
-        let ended =
-            self.step(end).and_then(|()| if stays { Ok(()) } else { self.step("RELEASE job") });
-        if !stays {
+        let ended = if stays {
+            self.step("RELEASE job")
+        } else {
             *tail = tail_before;
-        }
-        match ended {
-            Ok(()) => Ok(Ran { queued, undone, stays }),
-            Err(error) => Err((Ran { queued, undone, stays }, error)),
-        }
+            self.step("ROLLBACK TO job").and_then(|()| self.step("RELEASE job"))
+        };
+        Ran { queued, undone, stays, broken: ended.err() }
+    }
+
+    /// A full disk or an I/O error makes SQLite roll the transaction back by itself, and with it
+    /// the jobs that ran before.
+    fn gone(&self) -> Option<JournalError> {
+        self.connection.is_autocommit().then(|| {
+            let source = std::io::Error::other("the database undid the writes of one commit");
+            JournalError::of_io("write", &self.path, source)
+        })
     }
 
     /// Commits, or stops where a crash test says so.
@@ -223,17 +213,13 @@ impl Writer {
     }
 
     fn step(&self, sql: &str) -> Result<(), JournalError> {
-        let mut statement = self
-            .connection
-            .prepare_cached(sql)
-            .map_err(|e| JournalError::of_sqlite(&self.path, e))?;
-        statement.execute([]).map_err(|error| JournalError::of_sqlite(&self.path, error))?;
-        Ok(())
+        let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
+        run(sql).map(drop).map_err(|error| JournalError::of_sqlite(&self.path, error))
     }
 }
 
 /// What a panic said.
-pub(super) fn words_of(panic: &Box<dyn Any + Send>) -> String {
+pub(super) fn words_of(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
     words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
 }

@@ -1,0 +1,189 @@
+//! Decisions: what the gate answered to every call, for limits, for the frequency factor, and for
+//! replaying the past under another policy.
+//!
+//! The row stands beside its audit leaf and has its place; [`Tx::put_decision`] is called in the
+//! transaction that appended that leaf.
+
+#[cfg(test)]
+mod tests;
+
+use arx_types::{Access, ApprovalId, EffectKey, Operation, RunId, Verdict};
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+
+use crate::column::{Micros, Text, Word, Worded, signed, unsigned};
+use crate::{JournalError, Packed, Reader, Tx, World};
+
+/// The most decisions that one page holds.
+pub const DECISIONS_LISTED_MAX: usize = 10_000;
+
+/// A decision to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewDecision {
+    /// The place of its audit leaf.
+    pub seq: u64,
+    /// The run that asked.
+    pub run: RunId,
+    /// That run's workflow.
+    pub workflow: String,
+    /// Where the effect would happen.
+    pub world: World,
+    /// What was asked for.
+    pub operation: Operation,
+    /// Whether that writes.
+    pub access: Access,
+    /// The policy's answer.
+    pub verdict: Verdict,
+    /// The approval that let an escalated call through.
+    pub approval: Option<ApprovalId>,
+    /// What the write is, across runs.
+    pub effect_key: Option<EffectKey>,
+    /// What the policy was asked, redacted, so that another policy can be asked the same.
+    pub request: Packed,
+}
+
+/// A decision as recorded.
+#[derive(Clone, Debug)]
+pub struct RecordedDecision {
+    /// What was recorded.
+    pub decision: NewDecision,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Which decisions to list, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct DecisionFilter {
+    /// Of this workflow.
+    pub workflow: Option<String>,
+    /// Of this run.
+    pub run: Option<RunId>,
+    /// After this place; the last one of the page before.
+    pub after: Option<u64>,
+    /// At most so many; 0 and more than [`DECISIONS_LISTED_MAX`] mean that.
+    pub limit: usize,
+}
+
+fn access_word(access: Access) -> &'static str {
+    match access {
+        Access::Read => "read",
+        Access::Write => "write",
+    }
+}
+
+impl Word for Access {
+    const KIND: &'static str = "access";
+    fn of_word(text: &str) -> Option<Self> {
+        [Self::Read, Self::Write].into_iter().find(|access| access_word(*access) == text)
+    }
+}
+
+impl Word for Verdict {
+    const KIND: &'static str = "verdict";
+    fn of_word(text: &str) -> Option<Self> {
+        [Self::Permit, Self::Escalate, Self::Deny]
+            .into_iter()
+            .find(|verdict| verdict.as_str() == text)
+    }
+}
+
+impl Tx<'_> {
+    /// Records a decision beside its audit leaf.
+    pub fn put_decision(&mut self, decision: &NewDecision) -> Result<(), JournalError> {
+        self.execute(
+            "INSERT INTO decisions (seq, run, workflow, world, operation, access, verdict, \
+             approval, effect_key, request, at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            params![
+                signed(decision.seq),
+                decision.run.as_str(),
+                decision.workflow,
+                decision.world.as_str(),
+                decision.operation.to_string(),
+                access_word(decision.access),
+                decision.verdict.as_str(),
+                decision.approval.as_ref().map(ApprovalId::as_str),
+                decision.effect_key.as_ref().map(EffectKey::as_str),
+                decision.request,
+                Micros(self.now()),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    /// How many writes of a workflow were let through after `since`: permitted, or escalated and
+    /// approved.
+    pub fn count_writes(
+        &self,
+        world: &World,
+        workflow: &str,
+        since: Timestamp,
+    ) -> Result<u32, JournalError> {
+        let count = self.row(
+            "SELECT count(*) FROM decisions WHERE workflow = ?1 AND world = ?2 AND at > ?3 \
+             AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL)",
+            params![workflow, world.as_str(), Micros(since)],
+            |row| row.get(0),
+        )?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// How many of these writes were of an operation that matches.
+    pub fn count_writes_matching(
+        &self,
+        world: &World,
+        workflow: &str,
+        since: Timestamp,
+        matches: impl Fn(&Operation) -> bool,
+    ) -> Result<u32, JournalError> {
+        let counts = self.rows(
+            "SELECT operation, count(*) FROM decisions WHERE workflow = ?1 AND world = ?2 \
+             AND at > ?3 AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL) \
+             GROUP BY operation",
+            params![workflow, world.as_str(), Micros(since)],
+            |row| Ok((row.get::<_, Text<Operation>>(0)?.0, row.get::<_, u32>(1)?)),
+        )?;
+        Ok(counts.iter().filter(|(operation, _)| matches(operation)).map(|(_, n)| n).sum())
+    }
+
+    /// Decisions, oldest first, a page at a time.
+    pub fn decisions(
+        &self,
+        filter: &DecisionFilter,
+    ) -> Result<Vec<RecordedDecision>, JournalError> {
+        let limit = match filter.limit {
+            0 => DECISIONS_LISTED_MAX,
+            limit => limit.min(DECISIONS_LISTED_MAX),
+        };
+        self.rows(
+            "SELECT seq, run, workflow, world, operation, access, verdict, approval, effect_key, \
+             request, at FROM decisions WHERE seq > ?1 AND (?2 IS NULL OR workflow = ?2) \
+             AND (?3 IS NULL OR run = ?3) ORDER BY seq LIMIT ?4",
+            params![
+                filter.after.map_or(-1, signed),
+                filter.workflow,
+                filter.run.as_ref().map(RunId::as_str),
+                signed(limit as u64),
+            ],
+            read_decision,
+        )
+    }
+}
+
+fn read_decision(row: &Row<'_>) -> rusqlite::Result<RecordedDecision> {
+    let decision = NewDecision {
+        seq: unsigned(row.get(0)?),
+        run: row.get::<_, Text<RunId>>(1)?.0,
+        workflow: row.get(2)?,
+        world: row.get::<_, Text<World>>(3)?.0,
+        operation: row.get::<_, Text<Operation>>(4)?.0,
+        access: row.get::<_, Worded<Access>>(5)?.0,
+        verdict: row.get::<_, Worded<Verdict>>(6)?.0,
+        approval: row.get::<_, Option<Text<ApprovalId>>>(7)?.map(|id| id.0),
+        effect_key: row.get::<_, Option<Text<EffectKey>>>(8)?.map(|key| key.0),
+        request: row.get(9)?,
+    };
+    Ok(RecordedDecision { decision, at: row.get::<_, Micros>(10)?.0 })
+}
