@@ -45,7 +45,9 @@ impl<'c> Reader<'c> {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, JournalError> {
-        let run = || self.connection.prepare_cached(sql)?.query_map(params, read)?.collect();
+        let run = || -> rusqlite::Result<_> {
+            self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
+        };
         run().map_err(|error| self.name(error))
     }
 
