@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rand::Rng as _;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -595,7 +595,8 @@ fn backoff(n_failures: u32) -> Duration {
 #[must_use]
 pub fn standard_pushback(status: u16, headers: &HeaderMap) -> Option<Pushback> {
     let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let wait = after.and_then(|text| retry_after(text, jiff::Timestamp::now));
+    let date = headers.get(DATE).and_then(|value| value.to_str().ok());
+    let wait = after.and_then(|text| retry_after(text, date));
     match (status, wait) {
         (429 | 503, Some(wait)) => Some(Pushback::For(wait)),
         (429, None) => Some(Pushback::Unspecified),
@@ -603,14 +604,16 @@ pub fn standard_pushback(status: u16, headers: &HeaderMap) -> Option<Pushback> {
     }
 }
 
-/// The wait that a `Retry-After` value means: seconds or an HTTP date.
-fn retry_after(text: &str, now: impl Fn() -> jiff::Timestamp) -> Option<Duration> {
+/// The wait that a `Retry-After` value means: seconds, or an HTTP date, which is compared with
+/// the reply's own `Date` so that the two clocks need not agree.
+fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(at.duration_since(now())).unwrap_or_default())
+    let sent = jiff::fmt::rfc2822::parse(date?.trim()).ok()?.timestamp();
+    Some(Duration::try_from(at.duration_since(sent)).unwrap_or_default())
 }
 
 /// An error with its causes, without the address (a path can name a person's ticket).
@@ -663,6 +666,7 @@ pub fn parse_base(variable: &'static str, text: &str) -> Result<Url, EndpointErr
     }
 }
 
+#[expect(clippy::disallowed_types, reason = "the one client that requests leave by")]
 fn client_for(base: &Url) -> reqwest::Result<reqwest::Client> {
     // Installing it twice is refused and harmless: the first stands.
     let _ = rustls::crypto::ring::default_provider().install_default();

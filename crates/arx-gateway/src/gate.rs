@@ -1,0 +1,150 @@
+//! The pipeline: bind, score, decide, record, permit, send, settle, record.
+//!
+//! INVARIANT (intent before effect): a write is sent only after its decision and its intent are
+//! on disk, in one transaction.
+//! INVARIANT (one effect per intent): an effect that is done is answered from the record; one
+//! that may have happened is looked up at the vendor before anything is sent.
+//! INVARIANT (fail closed): what cannot be decided or recorded does not happen.
+
+mod admit;
+mod preflight;
+mod send;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arx_journal::Journal;
+use arx_types::{EffectKey, OperationSpec};
+
+pub use preflight::{CHECK_OPERATION, Checked};
+
+use crate::action::{Action, EffectReply, GateError, Reply, RunContext};
+use crate::credentials::Environment;
+use crate::vendors::{Binding, Budgets, SetupError, Vendor};
+use admit::Admission;
+
+/// How often one write may be sent again after it provably did not happen.
+const SENDS_MAX: u32 = 4;
+
+/// The gate of one workflow in one world.
+pub struct Gateway {
+    journal: Journal,
+    bindings: BTreeMap<&'static str, Binding>,
+    vendors: BTreeMap<&'static str, Vendor>,
+    setup_errors: Vec<SetupError>,
+    in_flight: EffectLocks,
+}
+
+impl Gateway {
+    /// Joins bound connectors with the environment. Nothing is sent, and connectors that cannot
+    /// be set up are kept as errors: see [`Self::setup_errors`].
+    #[must_use]
+    pub fn new(
+        journal: Journal,
+        bindings: Vec<Binding>,
+        environment: &Environment,
+        budgets: &Budgets,
+    ) -> Self {
+        let bindings: BTreeMap<_, _> =
+            bindings.into_iter().map(|binding| (binding.connector.spec().name, binding)).collect();
+        let mut vendors = BTreeMap::new();
+        let mut setup_errors = Vec::new();
+        for (name, binding) in &bindings {
+            match Vendor::open(binding, environment, budgets, &journal) {
+                Ok(vendor) => drop(vendors.insert(*name, vendor)),
+                Err(error) => setup_errors.push(error),
+            }
+        }
+        Self { journal, bindings, vendors, setup_errors, in_flight: EffectLocks::default() }
+    }
+
+    /// Connectors that cannot be used, and why.
+    #[must_use]
+    pub fn setup_errors(&self) -> &[SetupError] {
+        &self.setup_errors
+    }
+
+    /// Whether the workflow goes on without this connector.
+    #[must_use]
+    pub fn is_optional(&self, connector: &str) -> bool {
+        self.bindings.get(connector).is_some_and(|binding| binding.optional)
+    }
+
+    /// The catalogue entry of an operation, if its connector is bound and has it.
+    #[must_use]
+    pub fn operation(&self, operation: &arx_types::Operation) -> Option<&'static OperationSpec> {
+        let binding = self.bindings.get(operation.connector.as_str())?;
+        binding.connector.spec().operation(&operation.name)
+    }
+
+    /// Makes one call: decides, records, and only then acts.
+    ///
+    /// # Errors
+    /// See [`GateError`]. Whatever the error, the decision that led to it is recorded, unless it
+    /// says that nothing could be recorded; then nothing was sent either.
+    pub async fn call(&self, ctx: &RunContext, action: &Action) -> Result<Reply, GateError> {
+        let spec = self.operation(&action.operation);
+        let Some(effect) = &action.effect else {
+            return self.read(ctx, action, spec).await;
+        };
+        // Two calls of one run for one effect: the second waits and finds the first one's record.
+        let _alone = self.in_flight.hold(effect).await;
+        for _ in 0..SENDS_MAX {
+            match self.admit(ctx, action, spec).await? {
+                Admission::Recorded(reply) => return Ok(reply),
+                Admission::DryRun { decision } => {
+                    let value = serde_json::json!({ "dry_run": true, "verdict": decision.verdict });
+                    let effect =
+                        EffectReply { key: effect.clone(), new: true, covered_by: None };
+                    return Ok(Reply { value, effect: Some(effect) });
+                }
+                Admission::Permitted { permit, intent } => {
+                    if let Some(reply) = self.write(ctx, action, &permit, intent).await? {
+                        return Ok(reply);
+                    }
+                }
+                Admission::Unsettled { permit, intent } => {
+                    if let Some(reply) = self.settle(ctx, &permit, intent, None).await? {
+                        return Ok(reply);
+                    }
+                }
+            }
+        }
+        Err(GateError::Call(crate::CallError::Unreachable {
+            vendor: self.title(&action.operation.connector),
+            message: format!("the request provably had no effect {SENDS_MAX} times"),
+        }))
+    }
+
+    fn vendor(&self, connector: &str) -> Result<&Vendor, GateError> {
+        self.vendors.get(connector).ok_or_else(|| {
+            let why = self.setup_errors.iter().find(|error| error.connector() == connector);
+            GateError::Unavailable {
+                connector: connector.to_owned(),
+                why: why.map_or_else(|| "it is not bound".to_owned(), ToString::to_string),
+            }
+        })
+    }
+
+    fn title(&self, connector: &str) -> &'static str {
+        self.bindings.get(connector).map_or("the vendor", |binding| binding.connector.spec().title)
+    }
+}
+
+/// One lock for each effect in flight in this process.
+#[derive(Default)]
+struct EffectLocks {
+    locks: Mutex<BTreeMap<EffectKey, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl EffectLocks {
+    async fn hold(&self, key: &EffectKey) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            // Locks that nobody holds or waits for have one owner: this map.
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            Arc::clone(locks.entry(key.clone()).or_default())
+        };
+        lock.lock_owned().await
+    }
+}

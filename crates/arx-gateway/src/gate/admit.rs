@@ -1,0 +1,474 @@
+//! Deciding and recording, in one transaction.
+
+use arx_audit::LeafKind;
+use arx_journal::{
+    Effect, Intended, JournalError, LeafDraft, NewDecision, NewIntent, Packed, TakenApproval, Tx,
+};
+use arx_policy::Request;
+use arx_types::{
+    Access, ApprovalId, Decision, Digest, EffectState, OperationSpec, Verdict,
+};
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use super::Gateway;
+use crate::action::{
+    Action, EffectReply, Escalation, EscalatedAction, GateError, Reply, RunContext,
+};
+use crate::permit::Permit;
+
+/// The window of the risk score's frequency factor.
+const FREQUENCY_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// The most bytes of parameters that one call may have.
+const PARAMS_BYTES_MAX: usize = 1024 * 1024;
+
+/// What the gate lets happen.
+pub(super) enum Admission {
+    /// The effect is done; this is its recorded result.
+    Recorded(Reply),
+    /// It would be sent, were this not a dry run.
+    DryRun { decision: Decision },
+    /// The intent is on disk; send it.
+    Permitted { permit: Permit, intent: Intent },
+    /// An earlier attempt has no outcome; look it up first.
+    Unsettled { permit: Permit, intent: Intent },
+}
+
+/// An intent on disk that waits for its outcome.
+#[derive(Clone)]
+pub(super) struct Intent {
+    /// Key, operation, parameters' digest: as recorded, which may be another effect's that
+    /// covers the one asked for.
+    pub(super) key: arx_types::EffectKey,
+    pub(super) operation: arx_types::Operation,
+    pub(super) params: Value,
+    pub(super) params_sha256: Digest,
+    pub(super) attempt: u32,
+    pub(super) at: jiff::Timestamp,
+    pub(super) asked: arx_types::EffectKey,
+    pub(super) lineage: Vec<String>,
+}
+
+/// Everything a transaction needs to decide; owned, because it runs on the journal's thread.
+struct Case {
+    ctx: Shared,
+    action: Action,
+    spec: Option<&'static OperationSpec>,
+    params_sha256: Digest,
+    digest: Digest,
+    facts: Value,
+    /// The parameters as they are kept: without secrets, ready packed.
+    redacted: Packed,
+    request: Packed,
+}
+
+/// The parts of a run context that a transaction needs.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) run: arx_types::RunId,
+    pub(super) workflow: String,
+    pub(super) version: Digest,
+    pub(super) policy: std::sync::Arc<arx_policy::Policy>,
+    pub(super) world: arx_journal::World,
+    pub(super) actor: String,
+    pub(super) dry_run: bool,
+}
+
+impl Shared {
+    pub(super) fn of(ctx: &RunContext) -> Self {
+        Self {
+            run: ctx.run.clone(),
+            workflow: ctx.workflow.clone(),
+            version: ctx.version,
+            policy: std::sync::Arc::clone(&ctx.policy),
+            world: ctx.world.clone(),
+            actor: ctx.actor.clone(),
+            dry_run: ctx.dry_run,
+        }
+    }
+
+    pub(super) fn leaf(&self, kind: LeafKind) -> LeafDraft {
+        let policy = self.policy.version().to_string();
+        let leaf = LeafDraft::new(kind, self.actor.as_str())
+            .of_run(&self.run, &self.workflow, &self.version, &policy);
+        match self.world.scenario() {
+            None => leaf,
+            Some(_) => leaf.with("world", self.world.as_str()),
+        }
+    }
+}
+
+impl Gateway {
+    /// Decides a write and records it.
+    pub(super) async fn admit(
+        &self,
+        ctx: &RunContext,
+        action: &Action,
+        spec: Option<&'static OperationSpec>,
+    ) -> Result<Admission, GateError> {
+        let case = self.case(ctx, action, spec)?;
+        self.journal.try_write(move |tx| case.write(tx)).await?
+    }
+
+    /// Decides a read and records it.
+    pub(super) async fn admit_read(
+        &self,
+        ctx: &RunContext,
+        action: &Action,
+        spec: Option<&'static OperationSpec>,
+    ) -> Result<Permit, GateError> {
+        let case = self.case(ctx, action, spec)?;
+        self.journal.try_write(move |tx| case.read(tx)).await?
+    }
+
+    fn case(
+        &self,
+        ctx: &RunContext,
+        action: &Action,
+        spec: Option<&'static OperationSpec>,
+    ) -> Result<Case, GateError> {
+        let parameters = |message: String| {
+            GateError::Call(crate::CallError::Parameters {
+                operation: action.operation.to_string(),
+                message,
+            })
+        };
+        let size = action.params.to_string().len();
+        if size > PARAMS_BYTES_MAX {
+            return Err(parameters(format!("{size} bytes of parameters; at most {PARAMS_BYTES_MAX}")));
+        }
+        let prefix = format!("{}/", ctx.workflow);
+        for key in action.effect.iter().chain(&action.covers) {
+            if !key.as_str().starts_with(&prefix) {
+                return Err(parameters(format!("the effect key `{key}` must begin with `{prefix}`")));
+            }
+        }
+        let is_write = spec.is_some_and(|spec| spec.access == Access::Write && spec.implemented);
+        if is_write && action.effect.is_none() {
+            return Err(parameters("a write needs `effect=`, which says what it is across runs".to_owned()));
+        }
+        let redacted = match self.vendors.get(action.operation.connector.as_str()) {
+            Some(vendor) => vendor.scrub_value(action.params.clone()),
+            None => action.params.clone(),
+        };
+        let facts = ctx.facts();
+        let request = serde_json::json!({
+            "params": redacted, "target": action.target, "run": facts,
+        });
+        Ok(Case {
+            ctx: Shared::of(ctx),
+            action: action.clone(),
+            spec,
+            params_sha256: action.params_sha256()?,
+            digest: action.digest(ctx)?,
+            facts,
+            redacted: Packed::json(&redacted)?,
+            request: Packed::json(&request)?,
+        })
+    }
+}
+
+/// Every call is answered inside the journal's transaction with a result of its own, because a
+/// denial must be committed: only a journal error may roll it back.
+type Answer<T> = Result<Result<T, GateError>, JournalError>;
+
+impl Case {
+    fn read(self, tx: &mut Tx<'_>) -> Answer<Permit> {
+        let decision = self.decide(tx)?;
+        let (leaf, approval) = match self.verdict(tx, &decision)? {
+            Ok(passed) => passed,
+            Err(error) => return Ok(Err(error)),
+        };
+        let seq = self.record(tx, &decision, leaf, approval)?;
+        Ok(Ok(Permit::mint(Some(self.ctx.run.clone()), self.action.operation.clone(), None, seq)))
+    }
+
+    fn write(self, tx: &mut Tx<'_>) -> Answer<Admission> {
+        let Some(key) = self.action.effect.clone() else {
+            return Ok(Err(GateError::Call(crate::CallError::Parameters {
+                operation: self.action.operation.to_string(),
+                message: "a write needs `effect=`".to_owned(),
+            })));
+        };
+        if let Some(present) = tx.effect(&self.ctx.world, &key)? {
+            match present.state {
+                EffectState::Done => return self.recorded(tx, &present),
+                EffectState::Intended | EffectState::Unknown => return self.unsettled(tx, present),
+                EffectState::Failed => {}
+            }
+        }
+        let decision = self.decide(tx)?;
+        let (leaf, approval) = match self.verdict(tx, &decision)? {
+            Ok(passed) => passed,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.ctx.dry_run {
+            self.record(tx, &decision, leaf.status("dry_run"), None)?;
+            return Ok(Ok(Admission::DryRun { decision }));
+        }
+        let seq = self.record(tx, &decision, leaf, approval)?;
+        let mut covers = Vec::new();
+        for covered in &self.action.covers {
+            // What is done or under way keeps its own record; the rest is covered by this write.
+            let present = tx.effect(&self.ctx.world, covered)?;
+            if present.is_none_or(|effect| effect.state == EffectState::Failed) {
+                covers.push(covered.clone());
+            }
+        }
+        let mut leaf = self.leaf(LeafKind::Intent).with("decision", seq);
+        if !covers.is_empty() {
+            leaf = leaf.with("covers", covers.iter().map(ToString::to_string).collect::<Vec<_>>());
+        }
+        let intent = NewIntent {
+            world: self.ctx.world.clone(),
+            key: key.clone(),
+            run: self.ctx.run.clone(),
+            workflow: self.ctx.workflow.clone(),
+            operation: self.action.operation.clone(),
+            params_sha256: self.params_sha256,
+            params: self.redacted.clone(),
+            covers,
+        };
+        let permit = Permit::mint(
+            Some(self.ctx.run.clone()),
+            self.action.operation.clone(),
+            Some(key.clone()),
+            seq,
+        );
+        match tx.intend_effect(&intent, leaf)? {
+            Intended::Fresh { attempt, leaf } => Ok(Ok(Admission::Permitted {
+                permit,
+                intent: Intent {
+                    key: key.clone(),
+                    operation: self.action.operation,
+                    params: self.action.params,
+                    params_sha256: self.params_sha256,
+                    attempt,
+                    at: leaf.at,
+                    asked: key,
+                    lineage: self.action.lineage,
+                },
+            })),
+            Intended::Present(present) => self.unsettled(tx, *present),
+        }
+    }
+
+    fn decide(&self, tx: &mut Tx<'_>) -> Result<Decision, JournalError> {
+        let now = tx.now();
+        if let Some(stop) = tx.active_stop(&self.ctx.workflow)? {
+            return Ok(Decision {
+                verdict: Verdict::Deny,
+                rule: Some("stop".to_owned()),
+                reasons: vec![format!("the workflow was stopped by {}: {}", stop.by, stop.reason)],
+                risk: None,
+            });
+        }
+        let ctx = &self.ctx;
+        let is_write = self.spec.is_some_and(|spec| spec.access == Access::Write);
+        let writes_last_hour = if is_write {
+            tx.count_writes(&ctx.world, &ctx.workflow, now - FREQUENCY_WINDOW)?
+        } else {
+            0
+        };
+        let mut limit_counts = Vec::new();
+        for limit in ctx.policy.limits() {
+            let count = if limit.matches(&self.action.operation) {
+                let since = now - SignedDuration::try_from(limit.window().as_duration())
+                    .unwrap_or(SignedDuration::MAX);
+                tx.count_writes_matching(&ctx.world, &ctx.workflow, since, |operation| {
+                    limit.matches(operation)
+                })?
+            } else {
+                0
+            };
+            limit_counts.push(count);
+        }
+        Ok(ctx.policy.decide(&Request {
+            operation: &self.action.operation,
+            spec: self.spec,
+            params: &self.action.params,
+            target: self.action.target,
+            run: &self.facts,
+            now,
+            writes_last_hour,
+            limit_counts: &limit_counts,
+        }))
+    }
+
+    /// Turns a decision into a leaf to record, or into the error that the caller gets; denials
+    /// and escalations are recorded here.
+    #[expect(clippy::type_complexity, reason = "the pair is read once, right where it is made")]
+    fn verdict(
+        &self,
+        tx: &mut Tx<'_>,
+        decision: &Decision,
+    ) -> Result<Result<(LeafDraft, Option<ApprovalId>), GateError>, JournalError> {
+        let leaf = self.leaf(LeafKind::Decision).decided(decision);
+        match decision.verdict {
+            Verdict::Permit => Ok(Ok((leaf, None))),
+            Verdict::Deny => {
+                self.record(tx, decision, leaf, None)?;
+                Ok(Err(GateError::Denied {
+                    operation: self.action.operation.clone(),
+                    decision: Box::new(decision.clone()),
+                }))
+            }
+            Verdict::Escalate if self.ctx.dry_run => Ok(Ok((leaf, None))),
+            Verdict::Escalate => self.escalate(tx, decision, leaf),
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "the pair is read once, right where it is made")]
+    fn escalate(
+        &self,
+        tx: &mut Tx<'_>,
+        decision: &Decision,
+        leaf: LeafDraft,
+    ) -> Result<Result<(LeafDraft, Option<ApprovalId>), GateError>, JournalError> {
+        let operation = self.action.operation.clone();
+        let escalation = |pending| {
+            let action = EscalatedAction {
+                operation: operation.clone(),
+                params: self.redacted.unpack().unwrap_or_default(),
+                effect: self.action.effect.clone(),
+                lineage: self.action.lineage.clone(),
+            };
+            Box::new(Escalation { digest: self.digest, decision: decision.clone(), action, pending })
+        };
+        match tx.take_approval(&self.ctx.run, &self.digest)? {
+            TakenApproval::Approved { approval, by } => {
+                let mut approved = self.leaf(LeafKind::Decision).decided(decision);
+                approved.verdict = Some(arx_audit::Verdict::Permit);
+                let leaf = approved
+                    .with("escalated_by", decision.rule.clone().unwrap_or_default())
+                    .with("approval", approval.as_str())
+                    .with("approved_by", by);
+                Ok(Ok((leaf, Some(approval))))
+            }
+            TakenApproval::Denied { reason, .. } => {
+                self.record_verdict(tx, Verdict::Deny, leaf.status("denied"), None)?;
+                Ok(Err(GateError::Refused { operation, reason }))
+            }
+            TakenApproval::Expired { .. } => {
+                self.record_verdict(tx, Verdict::Deny, leaf.status("expired"), None)?;
+                Ok(Err(GateError::Expired { operation }))
+            }
+            TakenApproval::Pending { approval } => {
+                Ok(Err(GateError::Escalated(escalation(Some(approval)))))
+            }
+            TakenApproval::None => {
+                self.record(tx, decision, leaf, None)?;
+                Ok(Err(GateError::Escalated(escalation(None))))
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        tx: &mut Tx<'_>,
+        decision: &Decision,
+        leaf: LeafDraft,
+        approval: Option<ApprovalId>,
+    ) -> Result<u64, JournalError> {
+        self.record_verdict(tx, decision.verdict, leaf, approval)
+    }
+
+    fn record_verdict(
+        &self,
+        tx: &mut Tx<'_>,
+        verdict: Verdict,
+        leaf: LeafDraft,
+        approval: Option<ApprovalId>,
+    ) -> Result<u64, JournalError> {
+        let is_dry = leaf.status.as_deref() == Some("dry_run");
+        let leaf = tx.append_leaf(leaf)?;
+        // A dry run's decision counts towards no limit: nothing was let through.
+        if !is_dry {
+            tx.put_decision(&NewDecision {
+                seq: leaf.seq,
+                run: self.ctx.run.clone(),
+                workflow: self.ctx.workflow.clone(),
+                world: self.ctx.world.clone(),
+                operation: self.action.operation.clone(),
+                access: self.spec.map_or(Access::Write, |spec| spec.access),
+                verdict,
+                approval,
+                effect_key: self.action.effect.clone(),
+                request: self.request.clone(),
+            })?;
+        }
+        Ok(leaf.seq)
+    }
+
+    fn recorded(&self, tx: &mut Tx<'_>, effect: &Effect) -> Answer<Admission> {
+        let mut leaf = self
+            .leaf(LeafKind::Outcome)
+            .status("recorded")
+            .with("done_by", effect.run.as_str());
+        if let Some(covering) = &effect.covered_by {
+            leaf = leaf.with("covered_by", covering.as_str());
+        }
+        let value = effect.result.as_ref().map(Packed::unpack::<Value>).transpose()?;
+        tx.append_leaf(leaf)?;
+        Ok(Ok(Admission::Recorded(Reply {
+            value: value.unwrap_or_default(),
+            effect: Some(EffectReply {
+                key: effect.key.clone(),
+                new: effect.run == self.ctx.run,
+                covered_by: effect.covered_by.clone(),
+            }),
+        })))
+    }
+
+    /// An intent without an outcome: it is looked up under the permission it was recorded with.
+    fn unsettled(&self, tx: &mut Tx<'_>, asked: Effect) -> Answer<Admission> {
+        let asked_key = asked.key.clone();
+        let open = match &asked.covered_by {
+            None => asked,
+            Some(covering) => tx.effect(&self.ctx.world, covering)?.ok_or_else(|| {
+                JournalError::NotFound { kind: "effect", id: covering.to_string() }
+            })?,
+        };
+        let permit = Permit::mint(
+            Some(self.ctx.run.clone()),
+            open.operation.clone(),
+            Some(open.key.clone()),
+            open.intent_seq,
+        );
+        let intent = Intent {
+            key: open.key,
+            operation: open.operation,
+            params: open.params.unpack()?,
+            params_sha256: open.params_sha256,
+            attempt: open.attempts,
+            at: open.intent_at,
+            asked: asked_key,
+            lineage: self.action.lineage.clone(),
+        };
+        Ok(Ok(Admission::Unsettled { permit, intent }))
+    }
+
+    fn leaf(&self, kind: LeafKind) -> LeafDraft {
+        let mut leaf = self.ctx.leaf(kind).about(
+            &self.action.operation,
+            self.action.effect.as_ref(),
+            Some(&self.params_sha256),
+        );
+        name_world(&mut leaf, &self.ctx.world);
+        leaf.lineage.clone_from(&self.action.lineage);
+        leaf
+    }
+}
+
+/// A simulated effect has a name of its own in the log, so that no reader takes it for a real
+/// one that happened twice.
+pub(super) fn name_world(leaf: &mut LeafDraft, world: &arx_journal::World) {
+    if world.scenario().is_none() {
+        return;
+    }
+    if let Some(action) = &mut leaf.action
+        && let Some(key) = &mut action.effect_key
+    {
+        *key = format!("{world}/{key}");
+    }
+}

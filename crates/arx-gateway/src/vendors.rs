@@ -1,0 +1,199 @@
+//! The vendors of one workflow: each connector joined with its endpoint, credential and budget.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arx_journal::Journal;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::cache::JournalCache;
+use crate::connector::{Call, CallError, Connector, ConnectorSpec, EndpointError};
+use crate::credentials::{Environment, Variables};
+use crate::http::{Budget, GovernedHttp, RateLimit, is_loopback};
+use crate::permit::Permit;
+
+/// What `arx.yaml` says of one connector.
+#[derive(Clone)]
+pub struct Binding {
+    /// The connector.
+    pub connector: Arc<dyn Connector>,
+    /// Whether the workflow goes on without it.
+    pub optional: bool,
+    /// Overrides the vendor's documented limit, on any host.
+    pub rate: Option<RateLimit>,
+    /// Overrides how long an unknown outcome is looked for.
+    pub settle_for: Option<Duration>,
+    /// Vendor settings such as an API version.
+    pub settings: Value,
+}
+
+/// Why a connector cannot be used; nothing was sent.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum SetupError {
+    /// Required variables have no value.
+    #[error("{title} needs {}", names.join(", "))]
+    Missing {
+        /// The connector's name.
+        connector: &'static str,
+        /// The vendor's name for people.
+        title: &'static str,
+        /// The variables, each of which must be set.
+        names: Vec<&'static str>,
+    },
+    /// A variable's value makes no endpoint.
+    #[error("{title}: {source}")]
+    Endpoint {
+        /// The connector's name.
+        connector: &'static str,
+        /// The vendor's name for people.
+        title: &'static str,
+        /// The variable and what is wrong with it.
+        source: EndpointError,
+    },
+}
+
+impl SetupError {
+    /// The connector's name.
+    #[must_use]
+    pub fn connector(&self) -> &'static str {
+        match self {
+            Self::Missing { connector, .. } | Self::Endpoint { connector, .. } => connector,
+        }
+    }
+}
+
+/// The rate budgets of this process, one for each vendor host, shared by every run.
+#[derive(Clone, Default)]
+pub struct Budgets {
+    by_host: Arc<Mutex<BTreeMap<(String, String), Arc<Budget>>>>,
+}
+
+impl Budgets {
+    fn get(&self, spec: &ConnectorSpec, host: &str, limit: Option<RateLimit>) -> Arc<Budget> {
+        let mut by_host = self.by_host.lock().unwrap_or_else(PoisonError::into_inner);
+        let budget = by_host
+            .entry((spec.name.to_owned(), host.to_owned()))
+            .or_insert_with(|| Arc::new(Budget::new(limit, spec.in_flight_max)));
+        Arc::clone(budget)
+    }
+}
+
+/// One connector, ready to be called.
+pub(crate) struct Vendor {
+    pub(crate) connector: Arc<dyn Connector>,
+    http: GovernedHttp,
+    variables: Variables,
+    settings: Value,
+    cache: JournalCache,
+    pub(crate) settle_for: Duration,
+}
+
+impl Vendor {
+    pub(crate) fn open(
+        binding: &Binding,
+        environment: &Environment,
+        budgets: &Budgets,
+        journal: &Journal,
+    ) -> Result<Self, SetupError> {
+        let spec = binding.connector.spec();
+        let names = environment.missing(spec);
+        if !names.is_empty() {
+            return Err(SetupError::Missing { connector: spec.name, title: spec.title, names });
+        }
+        let endpoint_error =
+            |source| SetupError::Endpoint { connector: spec.name, title: spec.title, source };
+        let (variables, secrets) = environment.split(spec);
+        let endpoint = binding
+            .connector
+            .endpoint(&variables, &binding.settings)
+            .map_err(endpoint_error)?;
+        let host = endpoint.base.host_str().unwrap_or_default().to_ascii_lowercase();
+        let documented = !is_loopback(&endpoint.base)
+            && spec.hosts.iter().any(|suffix| host.ends_with(suffix));
+        let limit = binding.rate.or(spec.rate.filter(|_| documented));
+        let authority = format!("{host}:{}", endpoint.base.port_or_known_default().unwrap_or(0));
+        let budget = budgets.get(spec, &authority, limit);
+        let http = GovernedHttp::new(
+            Arc::clone(&binding.connector),
+            endpoint,
+            &variables,
+            secrets,
+            budget,
+        )
+        .map_err(endpoint_error)?;
+        Ok(Self {
+            connector: Arc::clone(&binding.connector),
+            http,
+            variables,
+            settings: binding.settings.clone(),
+            cache: JournalCache::new(journal.clone(), spec.name),
+            settle_for: binding.settle_for.unwrap_or(spec.settle_for),
+        })
+    }
+
+    pub(crate) fn call<'a>(
+        &'a self,
+        permit: &'a Permit,
+        params: &'a Value,
+        findings: Option<&'a Arc<dyn arx_types::FindingSink>>,
+        now: Timestamp,
+    ) -> Call<'a> {
+        Call {
+            permit,
+            http: &self.http,
+            operation: &permit.operation().name,
+            params,
+            effect: permit.effect(),
+            findings,
+            settings: &self.settings,
+            cache: &self.cache,
+            variables: &self.variables,
+            now,
+        }
+    }
+
+    /// `text` without any of this vendor's secrets.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        self.http.scrub(text)
+    }
+
+    /// A value whose texts hold none of this vendor's secrets.
+    pub(crate) fn scrub_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.scrub(&text)),
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| self.scrub_value(item)).collect())
+            }
+            Value::Object(fields) => Value::Object(
+                fields.into_iter().map(|(key, item)| (key, self.scrub_value(item))).collect(),
+            ),
+            other => other,
+        }
+    }
+
+    pub(crate) fn scrub_error(&self, error: CallError) -> CallError {
+        match error {
+            CallError::Parameters { operation, message } => {
+                CallError::Parameters { operation, message: self.scrub(&message) }
+            }
+            CallError::Refused { vendor, status, message } => {
+                CallError::Refused { vendor, status, message: self.scrub(&message) }
+            }
+            CallError::Credential { vendor, variables, message } => {
+                CallError::Credential { vendor, variables, message: self.scrub(&message) }
+            }
+            CallError::Unreachable { vendor, message } => {
+                CallError::Unreachable { vendor, message: self.scrub(&message) }
+            }
+            CallError::Malformed { vendor, message } => {
+                CallError::Malformed { vendor, message: self.scrub(&message) }
+            }
+            CallError::OutcomeUnknown { vendor, message } => {
+                CallError::OutcomeUnknown { vendor, message: self.scrub(&message) }
+            }
+            CallError::Sink(error) => CallError::Sink(error),
+        }
+    }
+}

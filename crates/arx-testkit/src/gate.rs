@@ -1,0 +1,138 @@
+//! A gate that permits everything, because tests too may reach a vendor in no other way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arx_gateway::{
+    Action, Binding, Budgets, Connector, Environment, GateError, Gateway, Reply, RunContext,
+};
+use arx_journal::{Clock, Journal, NewRun, Packed, StateDir, SystemClock, WorkflowVersion, World};
+use arx_policy::{Policy, PolicyDef};
+use arx_types::{Digest, FindingSink, Operation, RunId, Target};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The workflow that every test call is made by; effect keys begin with it.
+pub const WORKFLOW: &str = "test";
+
+/// One connector behind a gate whose policy permits everything, over a journal in a temporary
+/// directory.
+pub struct TestGate {
+    /// The gate.
+    pub gateway: Gateway,
+    /// The run that calls are made for.
+    pub ctx: RunContext,
+    /// The record.
+    pub journal: Journal,
+    directory: TempDir,
+}
+
+impl TestGate {
+    /// A gate over a connector configured by these variables.
+    pub async fn new(
+        connector: Arc<dyn Connector>,
+        environment: BTreeMap<String, String>,
+        settings: Value,
+        settle_for: Option<Duration>,
+    ) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let state = StateDir::open(directory.path()).expect("a state directory");
+        let journal = Journal::open(&state, clock).expect("a journal");
+        let def: PolicyDef = serde_json::from_value(json!({
+            "risk_threshold": 100,
+            "rules": [{ "name": "all", "effect": "permit", "connector": "*", "operation": "*" }],
+        }))
+        .expect("a policy");
+        let bound = BTreeMap::from([(connector.spec().name.to_owned(), vec!["*".to_owned()])]);
+        let policy = Policy::compile(&def, &bound).expect("a policy that compiles");
+        let ctx = RunContext {
+            run: RunId::from_parts(1, 1),
+            workflow: WORKFLOW.to_owned(),
+            version: Digest::of_bytes(b"test"),
+            policy: Arc::new(policy),
+            world: World::live(),
+            actor: "test".to_owned(),
+            dry_run: false,
+        };
+        let version = WorkflowVersion {
+            digest: ctx.version,
+            name: WORKFLOW.to_owned(),
+            manifest: String::new(),
+            source: String::new(),
+            policy_version: ctx.policy.version().to_string(),
+        };
+        let run = NewRun {
+            id: ctx.run.clone(),
+            workflow: WORKFLOW.to_owned(),
+            version: ctx.version,
+            policy_version: version.policy_version.clone(),
+            world: ctx.world.clone(),
+            actor: ctx.actor.clone(),
+            inputs: Packed::json(&json!({})).expect("packs"),
+            args: Packed::json(&json!({})).expect("packs"),
+        };
+        journal
+            .write(move |tx| {
+                tx.put_workflow_version(&version)?;
+                tx.start_run(&run)
+            })
+            .await
+            .expect("a run");
+        let binding = Binding { connector, optional: false, rate: None, settle_for, settings };
+        let environment = Environment::from_pairs(environment);
+        let gateway =
+            Gateway::new(journal.clone(), vec![binding], &environment, &Budgets::default());
+        assert_eq!(gateway.setup_errors(), &[], "the connector is configured");
+        Self { gateway, ctx, journal, directory }
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// As the gate.
+    pub async fn read(
+        &self,
+        operation: &str,
+        params: Value,
+        findings: Option<Arc<dyn FindingSink>>,
+    ) -> Result<Value, GateError> {
+        let mut action = action(operation, params);
+        action.findings = findings;
+        Ok(self.gateway.call(&self.ctx, &action).await?.value)
+    }
+
+    /// Writes under the effect key `test/<effect>`.
+    ///
+    /// # Errors
+    /// As the gate.
+    pub async fn write(
+        &self,
+        operation: &str,
+        params: Value,
+        effect: &str,
+    ) -> Result<Reply, GateError> {
+        let mut action = action(operation, params);
+        action.effect = Some(format!("{WORKFLOW}/{effect}").parse().expect("an effect key"));
+        self.gateway.call(&self.ctx, &action).await
+    }
+
+    /// Where the journal is.
+    #[must_use]
+    pub fn state_dir(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+}
+
+fn action(operation: &str, params: Value) -> Action {
+    Action {
+        operation: operation.parse::<Operation>().expect("an operation"),
+        params,
+        target: Target::None,
+        effect: None,
+        covers: Vec::new(),
+        lineage: Vec::new(),
+        findings: None,
+    }
+}
