@@ -1,6 +1,19 @@
-//! Simulated clock, seeded randomness, hermetic environments; for tests only.
+//! What tests share: a clock that says what it is told, randomness that replays, and a place of
+//! their own.
+//!
+//! For tests only: nothing that ships may depend on it. Start at [`TestEnv`], or at [`TestGate`]
+//! for a connector.
 #![expect(clippy::expect_used, reason = "a broken test environment fails the test at once")]
 
+mod clock;
+mod environment;
 mod gate;
+mod randomness;
 
+#[cfg(test)]
+mod tests;
+
+pub use clock::SimClock;
+pub use environment::TestEnv;
 pub use gate::{TestGate, WORKFLOW};
+pub use randomness::{SeededRng, seeded_rng};
