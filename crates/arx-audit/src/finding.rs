@@ -216,6 +216,12 @@ pub enum Violation {
         /// The connector and operation.
         operation: String,
     },
+    /// A permission that rests on an approval which nobody gave.
+    #[error("PERMIT by the approval `{approval}`, which was not given before")]
+    NotApproved {
+        /// The approval.
+        approval: String,
+    },
     /// A result without permission.
     #[error(
         "outcome of `{operation}` without an earlier PERMIT, or an approved ESCALATE, of the same call in its run"

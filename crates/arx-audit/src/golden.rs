@@ -70,3 +70,24 @@ fn bundle() {
         BundleChecks { pinned_vkey: Some(log.key.vkey()), earlier_checkpoint: Some(&earlier) };
     assert_eq!(verify_bundle(&bytes, checks).unwrap().n_leaves, 5);
 }
+
+/// The specification shows the bytes of leaf 1, its hash and proof, and the checkpoint.
+#[test]
+fn the_specification_shows_the_golden_files() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/spec/audit-log.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let log = sample::log();
+    let (_, leaf) = &log.leaves[1];
+    let proof = tree::inclusion_proof(&log.store, 7, 1).unwrap();
+    let mut shown = vec![
+        String::from_utf8(leaf.clone()).unwrap(),
+        hex::encode(tree::leaf_hash(leaf).0),
+        log.checkpoint(7),
+        log.key.vkey().to_owned(),
+        hex::encode(log.store.root().0),
+    ];
+    shown.extend(proof.iter().map(ToString::to_string));
+    for text in shown {
+        assert!(page.contains(&text), "not in the specification: {text}");
+    }
+}

@@ -1,7 +1,8 @@
 //! What an intact log must also tell: that the gate did its duty.
 //!
 //! - INVARIANT (decision before action): an intent, and the outcome of a read, follows a PERMIT of
-//!   the same call in the same run, or an ESCALATE that was then approved.
+//!   the same call in the same run, or an ESCALATE that was then approved. A PERMIT that refers to
+//!   an approval follows that approval.
 //! - INVARIANT (intent before effect): the outcome or settlement of an effect follows an intent
 //!   for it, of this run or an earlier one.
 //! - INVARIANT (one effect per intent): an effect that is done has no later intent.
@@ -25,6 +26,14 @@ use crate::{
 const STATUS_DONE: &str = "done";
 /// The status of an approval that was given.
 const STATUS_APPROVED: &str = "approved";
+/// The status of a decision that permits nothing, because nothing is sent.
+const STATUS_DRY_RUN: &str = "dry_run";
+/// The field of the detail that names an approval.
+const APPROVAL: &str = "approval";
+/// The field of an intent's detail that lists the effects it settles along with its own.
+const COVERS: &str = "covers";
+/// The field of the detail that names a simulated world; it then begins every effect key.
+const WORLD: &str = "world";
 /// The field of a run leaf's detail that counts the run's earlier leaves.
 const RUN_LEAVES: &str = "run_leaves";
 
@@ -50,6 +59,8 @@ pub(crate) struct Observer {
     /// The last approval of each run that does not name a call, and of each call.
     approved: HashMap<Tag, u64>,
     intents: HashSet<Tag>,
+    /// The effects that an effect settles along with itself.
+    covers: HashMap<Tag, Vec<Tag>>,
     done: HashSet<Tag>,
     n_run_leaves: HashMap<Tag, u64>,
     n_counted: u64,
@@ -63,6 +74,7 @@ impl Observer {
             escalated: HashMap::new(),
             approved: HashMap::new(),
             intents: HashSet::new(),
+            covers: HashMap::new(),
             done: HashSet::new(),
             n_run_leaves: HashMap::new(),
             n_counted: 0,
@@ -76,6 +88,10 @@ impl Observer {
 
     pub(crate) fn observe(&mut self, leaf: &Leaf, findings: &mut Findings) {
         self.count(leaf, findings);
+        if leaf.run.is_none() && matches!(leaf.kind, LeafKind::Run | LeafKind::Intent) {
+            let violation = Violation::Incomplete { kind: leaf.kind, field: "run" };
+            findings.add(Finding::Invariant { seq: leaf.seq, violation });
+        }
         let mut violated =
             |violation| findings.add(Finding::Invariant { seq: leaf.seq, violation });
         match leaf.kind {
@@ -122,7 +138,13 @@ impl Observer {
         };
         let call = call_tag(leaf.run.as_deref(), action);
         match verdict {
+            Verdict::Permit if leaf.status.as_deref() == Some(STATUS_DRY_RUN) => {}
             Verdict::Permit => {
+                if let Some(approval) = text(leaf, APPROVAL)
+                    && !self.is_approved(leaf.run.as_deref(), approval)
+                {
+                    return Some(Violation::NotApproved { approval: approval.to_owned() });
+                }
                 self.permitted.insert(call);
             }
             Verdict::Escalate => {
@@ -148,9 +170,16 @@ impl Observer {
             return;
         }
         let run = leaf.run.as_deref();
+        if let Some(approval) = text(leaf, APPROVAL) {
+            self.approved.insert(approval_id_tag(run, approval), leaf.seq);
+        }
         let names_call = leaf.action.as_ref().filter(|action| action.params_sha256.is_some());
         let covered = names_call.map_or_else(|| run_tag(run), |action| approval_tag(run, action));
         self.approved.insert(covered, leaf.seq);
+    }
+
+    fn is_approved(&self, run: Option<&str>, approval: &str) -> bool {
+        self.approved.contains_key(&approval_id_tag(run, approval))
     }
 
     fn intent(&mut self, leaf: &Leaf) -> Vec<Violation> {
@@ -165,7 +194,12 @@ impl Observer {
         if self.done.contains(&effect) {
             violations.push(Violation::DoneTwice { effect_key: effect_key.clone() });
         }
+        let covers = covered(leaf, action);
+        self.intents.extend(covers.iter().copied());
         self.intents.insert(effect);
+        if !covers.is_empty() {
+            self.covers.insert(effect, covers);
+        }
         violations
     }
 
@@ -182,6 +216,7 @@ impl Observer {
         let effect = effect_tag(action, effect_key);
         if is_done {
             self.done.insert(effect);
+            self.done.extend(self.covers.remove(&effect).unwrap_or_default());
         }
         // The intent of an effect that an earlier run did is not among one run's leaves.
         let is_announced = self.scope == Scope::Run || self.intents.contains(&effect);
@@ -200,6 +235,21 @@ impl Observer {
     }
 }
 
+fn text<'a>(leaf: &'a Leaf, field: &str) -> Option<&'a str> {
+    leaf.detail.as_ref()?.get(field)?.as_str()
+}
+
+/// The effects that an intent settles along with its own.
+fn covered(leaf: &Leaf, action: &Action) -> Vec<Tag> {
+    let keys = leaf.detail.as_ref().and_then(|detail| detail.get(COVERS)?.as_array());
+    let keys = keys.into_iter().flatten().filter_map(|key| key.as_str());
+    let tag_of = |key: &str| match text(leaf, WORLD) {
+        Some(world) => effect_tag(action, &format!("{world}/{key}")),
+        None => effect_tag(action, key),
+    };
+    keys.map(tag_of).collect()
+}
+
 fn name(action: &Action) -> String {
     format!("{}.{}", action.connector, action.operation)
 }
@@ -213,6 +263,10 @@ fn call_tag(run: Option<&str>, action: &Action) -> Tag {
 fn approval_tag(run: Option<&str>, action: &Action) -> Tag {
     let params = action.params_sha256.as_deref().unwrap_or_default();
     tag(&["approval", run.unwrap_or_default(), &action.connector, &action.operation, params])
+}
+
+fn approval_id_tag(run: Option<&str>, approval: &str) -> Tag {
+    tag(&["approval id", run.unwrap_or_default(), approval])
 }
 
 fn run_tag(run: Option<&str>) -> Tag {

@@ -262,7 +262,7 @@ impl Leaf {
     pub fn encode(&self) -> Result<Vec<u8>, LeafError> {
         self.check()?;
         // Without floats, and with sorted fields, this is the RFC 8785 form; a test holds it
-        // against the general encoder, which is ten times slower.
+        // against the general encoder, which is several times slower.
         let bytes = serde_json::to_vec(self).map_err(|source| LeafError::Encode { source })?;
         if bytes.len() > LEAF_BYTES_MAX {
             return Err(LeafError::TooLarge { bytes: bytes.len() });

@@ -135,6 +135,60 @@ fn a_read_needs_a_permit_and_no_intent() {
     check(read(), &[("a", Deny), ("a", Outcome("failed"))], &[]);
 }
 
+fn with_detail(mut leaf: Leaf, detail: serde_json::Value) -> Leaf {
+    leaf.detail = detail.as_object().cloned();
+    leaf
+}
+
+#[test]
+fn a_permit_by_an_approval_needs_that_approval() {
+    let script = |approved: &[&str]| {
+        let given = approved.iter().map(|approval| {
+            with_detail(leaf(1, "a", Approved, effect()), json!({ "approval": approval }))
+        });
+        let permit = with_detail(leaf(2, "a", Permit, effect()), json!({"approval": "apr_1"}));
+        let intent = leaf(3, "a", Intent, effect());
+        violations(Scope::Log, given.chain([permit, intent]))
+    };
+    let refused = [
+        "leaf 2: PERMIT by the approval `apr_1`, which was not given before".to_owned(),
+        format!("leaf 3: {NO_PERMIT}"),
+    ];
+    assert_eq!(script(&["apr_2", "apr_1"]), [""; 0]);
+    assert_eq!(script(&["apr_2"]), refused);
+    assert_eq!(script(&[]), refused);
+}
+
+#[test]
+fn a_dry_run_permits_nothing() {
+    let mut permit = leaf(0, "a", Permit, effect());
+    permit.status = Some("dry_run".to_owned());
+    let intent = leaf(1, "a", Intent, effect());
+    assert_eq!(violations(Scope::Log, [permit, intent]), [format!("leaf 1: {NO_PERMIT}")]);
+}
+
+#[test]
+fn an_effect_may_cover_others() {
+    let key = |key: &str| Action { effect_key: Some(key.to_owned()), ..effect() };
+    let grouped = |covers| {
+        vec![
+            leaf(0, "a", Permit, key("simulated/group")),
+            with_detail(leaf(1, "a", Intent, key("simulated/group")), covers),
+            leaf(2, "a", Outcome("done"), key("simulated/group")),
+            leaf(3, "a", Outcome("recorded"), key("simulated/one")),
+            leaf(4, "b", Permit, key("simulated/one")),
+            leaf(5, "b", Intent, key("simulated/one")),
+        ]
+    };
+    let done = "leaf 5: intent of the effect `simulated/one`, which was already done";
+    let unannounced = "leaf 3: outcome of the effect `simulated/one` without an earlier intent";
+    let covers = json!({"covers": ["simulated/one", "simulated/two"]});
+    assert_eq!(violations(Scope::Log, grouped(covers)), [done]);
+    let covers = json!({"covers": ["one"], "world": "simulated"});
+    assert_eq!(violations(Scope::Log, grouped(covers)), [done]);
+    assert_eq!(violations(Scope::Log, grouped(json!({"covers": ["two"]}))), [unannounced]);
+}
+
 #[test]
 fn one_runs_leaves_do_not_show_an_earlier_runs_intent() {
     let leaves = || [leaf(0, "b", Permit, effect()), leaf(1, "b", Outcome("done"), effect())];
@@ -155,6 +209,8 @@ fn a_leaf_says_what_its_kind_must_say() {
     check_incomplete(Permit, |leaf| leaf.verdict = None, "decision has no `verdict`");
     check_incomplete(Permit, |leaf| leaf.action = None, "decision has no `action`");
     check_incomplete(Intent, |leaf| leaf.action = None, "intent has no `action`");
+    let run = sample::leaf(0, LeafKind::Run, |leaf| leaf.run = None);
+    assert_eq!(violations(Scope::Log, [run]), ["leaf 0: run has no `run`"]);
     check_incomplete(
         Intent,
         |leaf| leaf.action.as_mut().unwrap().effect_key = None,
