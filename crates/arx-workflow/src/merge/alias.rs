@@ -103,11 +103,7 @@ fn learn<'a>(known: &mut BTreeMap<&'a str, Given<'a>>, identity: &'a Identity, s
     }
 }
 
-fn meaning<'a>(
-    known: &BTreeMap<&'a str, Given<'a>>,
-    name: &str,
-    given: &Given<'a>,
-) -> Meaning<'a> {
+fn meaning<'a>(known: &BTreeMap<&'a str, Given<'a>>, name: &str, given: &Given<'a>) -> Meaning<'a> {
     let sources = listed(&given.sources);
     if given.covers_several {
         return Meaning::Ambiguous(format!(

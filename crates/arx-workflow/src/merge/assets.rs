@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hash as _, Hasher as _};
 use arx_types::{Asset, SinkError};
 use hashbrown::HashTable;
 
-use super::dataset::{ASSETS_MAX, KEYS};
+use super::dataset::KEYS;
 use super::facts::bounded;
 use super::merged::AffectedAsset;
 
@@ -106,6 +106,7 @@ impl AssetTable {
         &mut self,
         asset: &Asset<'_>,
         hash: AssetHash,
+        limit: usize,
     ) -> Result<AssetIndex, SinkError> {
         let id = identity(asset);
         if id.is_empty() {
@@ -126,8 +127,8 @@ impl AssetTable {
             }
             return Ok(AssetIndex::new(at));
         }
-        if entries.len() >= ASSETS_MAX {
-            return Err(SinkError::TooMany { what: "assets", limit: ASSETS_MAX });
+        if entries.len() >= limit {
+            return Err(SinkError::TooMany { what: "assets", limit });
         }
         let at = AssetIndex::new(entries.len());
         let mut entry = Entry {
@@ -150,13 +151,17 @@ impl AssetTable {
     }
 
     /// Adds every asset of another table of the same source; says where each went.
-    pub(super) fn absorb(&mut self, other: &Self) -> Result<Vec<AssetIndex>, SinkError> {
+    pub(super) fn absorb(
+        &mut self,
+        other: &Self,
+        limit: usize,
+    ) -> Result<Vec<AssetIndex>, SinkError> {
         other
             .entries
             .iter()
             .map(|entry| {
                 let asset = other.borrowed(entry);
-                self.add(&asset, AssetHash::of(&asset))
+                self.add(&asset, AssetHash::of(&asset), limit)
             })
             .collect()
     }
@@ -248,8 +253,7 @@ impl Entry {
         }
         if !asset.projects.is_empty() {
             let new = asset.projects.iter().map(|project| texts.add(project)).collect();
-            self.projects =
-                union(&self.projects, new, PROJECTS_MAX, |at| (texts.get(*at), ""));
+            self.projects = union(&self.projects, new, PROJECTS_MAX, |at| (texts.get(*at), ""));
         }
         if !asset.tags.is_empty() {
             let new =

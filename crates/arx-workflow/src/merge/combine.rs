@@ -34,9 +34,8 @@ pub fn merge(datasets: Vec<Dataset>, thresholds: &Thresholds) -> Result<Merged, 
         datasets.iter_mut().map(|dataset| std::mem::take(&mut dataset.findings)).collect();
 
     let mut members = members(&datasets, &ordered);
-    let resolution = Resolution::of(
-        members.iter().map(|member| (&member.group.identity, member.source)),
-    );
+    let resolution =
+        Resolution::of(members.iter().map(|member| (&member.group.identity, member.source)));
     for member in &mut members {
         member.fold_names(&resolution);
     }

@@ -23,6 +23,26 @@ pub const IDENTITIES_MAX: usize = 50_000;
 /// Names and aliases that one finding may carry.
 pub const NAMES_PER_FINDING_MAX: usize = 1024;
 
+/// What a dataset may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) findings: usize,
+    pub(super) assets: usize,
+    pub(super) names: usize,
+    pub(super) identities: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            findings: FINDINGS_MAX,
+            assets: ASSETS_MAX,
+            names: NAMES_MAX,
+            identities: IDENTITIES_MAX,
+        }
+    }
+}
+
 /// Keys of the hash tables: unknown to whoever writes identifiers, and the same for all datasets
 /// of a process, so that two reads of one source can be joined.
 pub(super) static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -84,6 +104,7 @@ impl Findings {
         id_hash: u64,
         digest: [u8; 32],
         place: Place,
+        limit: usize,
     ) -> Result<bool, SinkError> {
         let Self { digests, places, id_hashes, index } = self;
         if let Some(at) = index.find(id_hash, |at| id_hashes.get(*at as usize) == Some(id_hash)) {
@@ -94,9 +115,9 @@ impl Findings {
             }
             return Ok(false);
         }
-        let too_many = SinkError::TooMany { what: "findings", limit: FINDINGS_MAX };
+        let too_many = SinkError::TooMany { what: "findings", limit };
         let at = u32::try_from(digests.len()).map_err(|_| too_many.clone())?;
-        if digests.len() >= FINDINGS_MAX {
+        if digests.len() >= limit {
             return Err(too_many);
         }
         digests.push(digest);
@@ -132,11 +153,12 @@ pub struct Dataset {
     pub(super) assets: AssetTable,
     group_index: HashTable<u32>,
     names: HashSet<String>,
+    limits: Limits,
 }
 
 impl Dataset {
-    pub(super) fn new(source: &str) -> Self {
-        Self { source: source.to_owned(), ..Self::default() }
+    pub(super) fn new(source: &str, limits: Limits) -> Self {
+        Self { source: source.to_owned(), limits, ..Self::default() }
     }
 
     /// The name of the source.
@@ -180,13 +202,15 @@ impl Dataset {
             .into_iter()
             .map(|identity| self.group(identity))
             .collect::<Result<Vec<_>, _>>()?;
+        let limits = self.limits;
         for (finding, row) in page.iter().zip(rows) {
             let group = groups.get(row.identity).copied().unwrap_or_default();
-            let asset = self.assets.add(&finding.asset, row.asset)?;
+            let asset = self.assets.add(&finding.asset, row.asset, limits.assets)?;
             if let Some(group) = self.groups.get_mut(group as usize) {
                 group.facts.add(finding, row.first_seen);
             }
-            let new = self.findings.insert(row.id_hash, row.digest, Place { group, asset })?;
+            let place = Place { group, asset };
+            let new = self.findings.insert(row.id_hash, row.digest, place, limits.findings)?;
             self.duplicates += u64::from(!new);
         }
         Ok(())
@@ -204,7 +228,8 @@ impl Dataset {
         self.complete &= other.complete;
         self.duplicates += other.duplicates;
         self.findings.rebuild_index();
-        let assets = self.assets.absorb(&other.assets)?;
+        let limits = self.limits;
+        let assets = self.assets.absorb(&other.assets, limits.assets)?;
         let mut groups = Vec::with_capacity(other.groups.len());
         for group in &other.groups {
             let at = self.group(group.identity.clone())?;
@@ -217,7 +242,8 @@ impl Dataset {
         for ((digest, place), id_hash) in digests.iter().zip(places.iter()).zip(id_hashes.iter()) {
             let group = groups.get(place.group as usize).copied().unwrap_or_default();
             let asset = assets.get(place.asset.at()).copied().unwrap_or(AssetIndex::NONE);
-            let new = self.findings.insert(id_hash, digest, Place { group, asset })?;
+            let place = Place { group, asset };
+            let new = self.findings.insert(id_hash, digest, place, limits.findings)?;
             self.duplicates += u64::from(!new);
         }
         self.findings.drop_index();
@@ -226,17 +252,17 @@ impl Dataset {
 
     fn group(&mut self, identity: Identity) -> Result<u32, SinkError> {
         let hash = KEYS.hash_one(&identity);
-        let Self { groups, group_index, names, .. } = self;
+        let Self { groups, group_index, names, limits, .. } = self;
         let known = group_index.find(hash, |at| {
             groups.get(*at as usize).is_some_and(|group| group.identity == identity)
         });
         if let Some(at) = known {
             return Ok(*at);
         }
-        let too_many =
-            SinkError::TooMany { what: "combinations of vulnerabilities", limit: IDENTITIES_MAX };
+        let what = "combinations of vulnerabilities";
+        let too_many = SinkError::TooMany { what, limit: limits.identities };
         let at = u32::try_from(groups.len()).map_err(|_| too_many.clone())?;
-        if groups.len() >= IDENTITIES_MAX {
+        if groups.len() >= limits.identities {
             return Err(too_many);
         }
         for name in identity.names.iter().chain(&identity.aliases) {
@@ -244,8 +270,9 @@ impl Dataset {
                 names.insert(name.clone());
             }
         }
-        if names.len() > NAMES_MAX {
-            return Err(SinkError::TooMany { what: "names of vulnerabilities", limit: NAMES_MAX });
+        if names.len() > limits.names {
+            let what = "names of vulnerabilities";
+            return Err(SinkError::TooMany { what, limit: limits.names });
         }
         groups.push(Group { identity, facts: Facts::default() });
         group_index.insert_unique(hash, at, |at| {

@@ -44,8 +44,7 @@ impl Scores {
             4 => (0, Severity::High),
             _ => (0, Severity::Critical),
         };
-        let severity =
-            if finding.severity == Severity::None { on_scale } else { finding.severity };
+        let severity = if finding.severity == Severity::None { on_scale } else { finding.severity };
         Self {
             severity,
             words,
@@ -70,6 +69,20 @@ impl Scores {
     /// Whether some finding, of a source with a scale of words, has this severity.
     pub(super) fn has_word(&self, severity: Severity) -> bool {
         self.words & bit(severity) != 0
+    }
+
+    /// The highest severity of a source with a scale of words; `None` where there is none.
+    pub(super) fn highest_word(&self) -> Option<Severity> {
+        [
+            Severity::Critical,
+            Severity::High,
+            Severity::Medium,
+            Severity::Low,
+            Severity::Informational,
+            Severity::None,
+        ]
+        .into_iter()
+        .find(|severity| self.has_word(*severity))
     }
 }
 

@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use jiff::Timestamp;
 
 use super::assets::AssetHash;
-use super::dataset::{Dataset, Identity, KEYS, NAMES_PER_FINDING_MAX, Row};
+use super::dataset::{Dataset, Identity, KEYS, Limits, NAMES_PER_FINDING_MAX, Row};
 use super::name::{Registry, canonical};
 
 /// The most bytes of lines handed to a recorder at once; only a single longer line may exceed it.
@@ -50,7 +50,15 @@ impl Fold {
     /// A fold of nothing yet. `source` names the source in records and in people's sight.
     #[must_use]
     pub fn new(source: &str, recorder: Arc<dyn LineageRecorder>) -> Self {
-        let state = State { dataset: Dataset::new(source), lines: Vec::new() };
+        Self::with_limits(source, recorder, Limits::default())
+    }
+
+    pub(super) fn with_limits(
+        source: &str,
+        recorder: Arc<dyn LineageRecorder>,
+        limits: Limits,
+    ) -> Self {
+        let state = State { dataset: Dataset::new(source, limits), lines: Vec::new() };
         Self {
             source: source.to_owned(),
             recorder,

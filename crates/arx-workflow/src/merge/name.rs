@@ -74,7 +74,7 @@ fn vendor_name(text: &str) -> String {
         }
     }
     if !faithful || name.len() > NAME_BYTES_MAX {
-        let digest = Digest::of_bytes(upper.as_bytes()).short();
+        let digest = Digest::of_bytes(upper.as_bytes()).short().to_ascii_uppercase();
         name.truncate(NAME_BYTES_MAX - digest.len() - 1);
         name.push('-');
         name.push_str(&digest);

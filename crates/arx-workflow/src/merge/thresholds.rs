@@ -123,10 +123,8 @@ impl Thresholds {
 
     /// Why a vulnerability with these scores does not qualify; `None` when it does.
     pub(super) fn objection(&self, scores: &Scores) -> Option<String> {
-        let severe = self.severities.iter().any(|severity| scores.has_word(*severity))
-            || (scores.qualys_severity > 0 && scores.qualys_severity >= self.qualys_min_severity);
-        if !severe {
-            return Some(format!("severity {} is too low", scores.severity.as_str()));
+        if let Some(why) = self.not_severe(scores) {
+            return Some(why);
         }
         if let (Some(min), Some(tenths)) = (self.min_cvss, scores.cvss_tenths)
             && cvss(tenths) < min
@@ -134,6 +132,26 @@ impl Thresholds {
             return Some(format!("CVSS {:.1} is under {min}", cvss(tenths)));
         }
         self.require.objection(scores)
+    }
+}
+
+impl Thresholds {
+    /// Why no finding is severe enough on the scale of its source.
+    fn not_severe(&self, scores: &Scores) -> Option<String> {
+        let on_scale = scores.qualys_severity;
+        if self.severities.iter().any(|severity| scores.has_word(*severity))
+            || (on_scale > 0 && on_scale >= self.qualys_min_severity)
+        {
+            return None;
+        }
+        let words = scores.highest_word().map(|word| {
+            let wanted: Vec<&str> = self.severities.iter().map(|word| word.as_str()).collect();
+            format!("severity {} is not among {}", word.as_str(), wanted.join(", "))
+        });
+        let scale = (on_scale > 0)
+            .then(|| format!("Qualys severity {on_scale} is under {}", self.qualys_min_severity));
+        let reasons: Vec<String> = words.into_iter().chain(scale).collect();
+        Some(reasons.join(" and "))
     }
 }
 
