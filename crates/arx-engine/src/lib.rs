@@ -1,1 +1,50 @@
-//! Durable execution: replay, steps, the driver of a run.
+//! Durable execution: what a run did is recorded step by step, so that a run that is killed at any
+//! instant goes on where it was.
+//!
+//! This crate knows no vendor. It drives a workflow's host process, asks the gate for every call,
+//! and records what the workflow saw. Start at [`Driver::drive`] for the life of a run and at
+//! [`Engine`] for what durability means.
+
+mod calls;
+mod driver;
+mod engine;
+mod objects;
+mod observer;
+mod owner;
+mod report;
+
+pub use driver::{Driver, RunError};
+pub use engine::{Embedded, Engine, EngineError, NewRun, RecordedStep, StepKey};
+pub use observer::{Observer, Silent};
+pub use owner::{OwnerError, RunLock};
+pub use report::{Counts, Report, SourceReport, TimeSaved};
+
+use std::sync::Arc;
+
+use arx_policy::Policy;
+use arx_types::Digest;
+use arx_workflow::host::ObjectSpec;
+use serde_json::Value;
+
+/// A workflow, checked and ready to run.
+#[derive(Clone)]
+pub struct Workflow {
+    /// Its name, with which its effect keys begin.
+    pub name: String,
+    /// Digest of the bundle.
+    pub version: Digest,
+    /// Text of `arx.yaml`.
+    pub manifest: String,
+    /// Name of the workflow file, for tracebacks.
+    pub file: String,
+    /// Text of the workflow file.
+    pub source: String,
+    /// The compiled policy.
+    pub policy: Arc<Policy>,
+    /// `inputs`, with overrides.
+    pub inputs: Value,
+    /// The bound connectors as the workflow sees them.
+    pub objects: Vec<ObjectSpec>,
+    /// What one unit of work saves a person.
+    pub time_saved: Option<TimeSaved>,
+}
