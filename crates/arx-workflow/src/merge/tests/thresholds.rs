@@ -1,5 +1,7 @@
 //! What qualifies, and how thresholds are read.
 
+use std::slice::from_ref;
+
 use arx_types::{Finding, Severity};
 use serde_json::{Value, json};
 
@@ -71,18 +73,18 @@ fn any_of_the_required_signs_is_enough_and_unknown_is_none() {
     let exploit = Finding { public_exploit: true, ..plain.clone() };
     let likely = Finding { epss_millionths: Some(700_000), ..plain.clone() };
     let require = |require: Value| json!({ "require": require });
-    check(require(json!({})), &[plain.clone()], None);
-    check(require(json!({"known_exploited": false})), &[plain.clone()], None);
-    check(require(json!({"known_exploited": true})), &[listed.clone()], None);
+    check(require(json!({})), from_ref(&plain), None);
+    check(require(json!({"known_exploited": false})), from_ref(&plain), None);
+    check(require(json!({"known_exploited": true})), from_ref(&listed), None);
     check(
         require(json!({"known_exploited": true})),
-        &[exploit.clone()],
+        from_ref(&exploit),
         Some("it is not listed as known exploited"),
     );
-    check(require(json!({"epss_at_least": 0.7})), &[likely.clone()], None);
+    check(require(json!({"epss_at_least": 0.7})), from_ref(&likely), None);
     let why = "it is not given an EPSS that high";
-    check(require(json!({"epss_at_least": 0.71})), &[likely.clone()], Some(why));
-    check(require(json!({"epss_at_least": 0})), &[plain.clone()], Some(why));
+    check(require(json!({"epss_at_least": 0.71})), from_ref(&likely), Some(why));
+    check(require(json!({"epss_at_least": 0})), from_ref(&plain), Some(why));
     let any = json!({"known_exploited": true, "public_exploit": true, "epss_at_least": 0.5});
     for sign in [listed, exploit, likely] {
         check(require(any.clone()), &[plain.clone(), sign], None);
