@@ -23,6 +23,8 @@ use crate::{Journal, JournalError, Reader, Tx};
 
 /// The most leaves that one listing returns.
 pub const LEAVES_LISTED_MAX: usize = 10_000;
+/// The most problems of each sort that a check of the storage lists.
+const PROBLEMS_LISTED_MAX: u64 = 20;
 /// The field of a leaf's detail that says how far the clock was behind the leaf before.
 const CLOCK_BEHIND: &str = "clock_behind_us";
 /// The field of a run leaf's detail that counts the run's earlier leaves, so that a bundle that
@@ -390,26 +392,36 @@ impl Reader<'_> {
         let notes: Vec<String> =
             self.checkpoints()?.into_iter().map(|checkpoint| checkpoint.note).collect();
         let checks = LogChecks { vkey, checkpoints: &notes, earlier, hashes: Some(self) };
-        let sql = "SELECT seq, bytes, at, kind, run FROM leaves ORDER BY seq";
-        let mut statement = self.connection().prepare(sql)?;
-        let rows = statement.query_map([], |row| {
-            let seq = unsigned(row.get(0)?);
-            let bytes: Vec<u8> = row.get(1)?;
-            let at: Micros = row.get(2)?;
-            Ok((seq, bytes, at.0, row.get::<_, String>(3)?, row.get::<_, Option<String>>(4)?))
-        })?;
-        let mut leaves = rows.map(|row| {
-            let (seq, bytes, at, kind, run) = row?;
-            check_columns(seq, &bytes, at, &kind, run.as_deref())?;
-            Ok((seq, bytes))
-        });
+        let fail = |error| self.name(error);
+        let sql = "SELECT seq, bytes FROM leaves ORDER BY seq";
+        let mut statement = self.connection().prepare(sql).map_err(fail)?;
+        let rows = statement.query_map([], |row| Ok((unsigned(row.get(0)?), row.get(1)?)));
+        let mut leaves = rows.map_err(fail)?.map(|row| row.map_err(BoxError::from));
         Ok(arx_audit::verify_log(checks, &mut leaves))
     }
 
-    /// What the database engine finds wrong with its own structure; empty when all is well.
+    /// What is wrong with the database itself, as sentences: torn pages, rows without the row
+    /// they refer to, leaves that would be looked for in vain. Empty when all is well.
     pub fn check_storage(&self) -> Result<Vec<String>, JournalError> {
-        let found: Vec<String> = self.rows("PRAGMA integrity_check(20)", [], |row| row.get(0))?;
-        Ok(found.into_iter().filter(|line| line != "ok").collect())
+        let limit = signed(PROBLEMS_LISTED_MAX);
+        let mut found: Vec<String> =
+            self.rows("SELECT * FROM pragma_integrity_check(?1)", [limit], |row| row.get(0))?;
+        found.retain(|line| line != "ok");
+        let orphans = "SELECT DISTINCT \"table\", parent FROM pragma_foreign_key_check LIMIT ?1";
+        found.extend(self.rows(orphans, [limit], |row| {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok(format!("a row of `{table}` refers to one of `{parent}` that is not there"))
+        })?);
+        // The columns beside a leaf's bytes only find it; one that says something else hides it.
+        let misfiled = "SELECT seq FROM leaves WHERE CASE WHEN json_valid(CAST(bytes AS TEXT)) \
+                        THEN (CAST(bytes AS TEXT) ->> '$.kind') IS NOT kind \
+                        OR (CAST(bytes AS TEXT) ->> '$.run') IS NOT run ELSE 1 END \
+                        ORDER BY seq LIMIT ?1";
+        found.extend(self.rows(misfiled, [limit], |row| {
+            let seq: i64 = row.get(0)?;
+            Ok(format!("leaf {seq} is filed under a run or kind that it does not name"))
+        })?);
+        Ok(found)
     }
 
     fn bundle(
@@ -426,23 +438,6 @@ impl Reader<'_> {
             JournalError::Invalid { what: "evidence bundle", reason: error.to_string() }
         })
     }
-}
-
-/// The columns beside a leaf's bytes only find it; one that says something else would hide it.
-fn check_columns(
-    seq: u64,
-    bytes: &[u8],
-    at: Timestamp,
-    kind: &str,
-    run: Option<&str>,
-) -> Result<(), BoxError> {
-    // Bytes that are no leaf are the verification's own finding.
-    let Ok(leaf) = Leaf::decode(bytes) else { return Ok(()) };
-    let agrees = leaf.at == at && leaf.kind.as_str() == kind && leaf.run.as_deref() == run;
-    if agrees {
-        return Ok(());
-    }
-    Err(format!("the index of leaf {seq} does not agree with the leaf").into())
 }
 
 impl HashStore for Reader<'_> {
@@ -504,6 +499,14 @@ impl Journal {
     pub async fn verify(&self, earlier: Vec<String>) -> Result<LogReport, JournalError> {
         let vkey = self.vkey().to_owned();
         self.read(move |reader| reader.verify(&vkey, &earlier)).await
+    }
+
+    /// Checks the database itself; see [`Reader::check_storage`].
+    ///
+    /// # Errors
+    /// When the database is too damaged to be asked.
+    pub async fn check_storage(&self) -> Result<Vec<String>, JournalError> {
+        self.read(|reader| reader.check_storage()).await
     }
 }
 

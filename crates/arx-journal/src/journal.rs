@@ -6,11 +6,15 @@
 
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arx_audit::SigningKey;
 use rusqlite::Connection;
@@ -32,6 +36,8 @@ pub struct JournalOptions {
     pub stop: Option<StopPoint>,
     /// The most pages the database may grow to, to see a full disk in tests.
     pub pages_max: Option<u32>,
+    /// How long a write waits for another process's, instead of the usual time.
+    pub patience: Option<Duration>,
 }
 
 /// The instant at which a journal under test stops.
@@ -79,6 +85,11 @@ pub(crate) struct State {
     pub(crate) stopped: AtomicBool,
     /// Writes that were committed through this handle.
     pub(crate) n_writes: AtomicU64,
+    /// Commits that they shared.
+    pub(crate) n_commits: AtomicU64,
+    /// Writes that were ever queued.
+    #[cfg(test)]
+    pub(crate) n_queued: AtomicU64,
 }
 
 impl Journal {
@@ -105,6 +116,11 @@ impl Journal {
         if let Some(pages) = options.pages_max {
             connection
                 .pragma_update(None, "max_page_count", pages)
+                .map_err(|error| JournalError::of_sqlite(&path, error))?;
+        }
+        if let Some(patience) = options.patience {
+            connection
+                .busy_timeout(patience)
                 .map_err(|error| JournalError::of_sqlite(&path, error))?;
         }
         let shared = Arc::new(State::default());
@@ -278,6 +294,12 @@ impl Journal {
         self.inner.state.n_writes.load(Ordering::SeqCst)
     }
 
+    /// How many commits these writes shared.
+    #[must_use]
+    pub fn n_commits(&self) -> u64 {
+        self.inner.state.n_commits.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn key(&self) -> &Arc<SigningKey> {
         &self.inner.key
     }
@@ -289,7 +311,10 @@ impl Journal {
     ) -> Result<(), JournalError> {
         self.check_running()?;
         let queue = self.inner.queue.as_ref().ok_or(JournalError::Stopped)?;
-        queue.send(Queued { job, room }).map_err(|_| JournalError::Stopped)
+        queue.send(Queued { job, room }).map_err(|_| JournalError::Stopped)?;
+        #[cfg(test)]
+        self.inner.state.n_queued.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 
     fn check_running(&self) -> Result<(), JournalError> {

@@ -30,6 +30,8 @@ mod schema;
 mod state_dir;
 pub mod steps;
 pub mod stops;
+#[cfg(test)]
+mod testing;
 mod tx;
 mod world;
 

@@ -3,6 +3,9 @@
 //! Packing is done by the caller, before its write is queued, and unpacking after its read: the
 //! one writer thread never compresses.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{Read as _, Write as _};
 
 use flate2::Compression;

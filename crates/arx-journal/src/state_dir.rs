@@ -3,6 +3,9 @@
 //! It must never be readable by others, and nothing in it may appear half-written: files are made
 //! beside their place and linked into it.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};

@@ -1,0 +1,283 @@
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::testing::{Fixture, leaf, read, run_id, start, write};
+use crate::{LeafFilter, Packed, RunFilter};
+
+/// Keeps the writer busy until `queue` returns, so that everything queued meanwhile shares the
+/// next batch with the write that waits.
+fn in_one_batch<T>(
+    journal: &Journal,
+    queue: impl FnOnce() -> Vec<thread::JoinHandle<T>>,
+) -> Vec<T> {
+    let (release, released) = mpsc::channel::<()>();
+    let (entered, started) = mpsc::channel::<()>();
+    let holder = {
+        let journal = journal.clone();
+        thread::spawn(move || {
+            write(&journal, move |_| {
+                entered.send(()).unwrap();
+                released.recv().unwrap();
+                Ok(())
+            })
+        })
+    };
+    started.recv().unwrap();
+    let handles = queue();
+    while journal.inner.state.n_queued.load(Ordering::SeqCst) < handles.len() as u64 + 1 {
+        thread::yield_now();
+    }
+    release.send(()).unwrap();
+    holder.join().unwrap().unwrap();
+    handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+}
+
+#[derive(Debug, PartialEq)]
+enum Refusal {
+    Mine(u32),
+    Journal(String),
+}
+
+impl From<JournalError> for Refusal {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error.to_string())
+    }
+}
+
+#[test]
+fn writes_that_wait_share_a_commit_and_fail_alone() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    let results = in_one_batch(&journal, || {
+        (0..30_u32)
+            .map(|n| {
+                let journal = journal.clone();
+                thread::spawn(move || {
+                    journal.write_blocking(move |tx| {
+                        let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
+                        match n % 3 {
+                            0 => Ok((n, at.seq)),
+                            1 => Err(Refusal::Mine(n)),
+                            _ => panic!("writer {n} gives up"),
+                        }
+                    })
+                })
+            })
+            .collect()
+    });
+    let mut stored = Vec::new();
+    for (n, result) in (0..).zip(results) {
+        match n % 3 {
+            0 => stored.push((result.unwrap().1, format!("writer {n}"))),
+            1 => assert_eq!(result, Err(Refusal::Mine(n))),
+            _ => assert_eq!(
+                result,
+                Err(Refusal::Journal(format!("a journal write broke off: writer {n} gives up")))
+            ),
+        }
+    }
+    stored.sort_unstable();
+    let seqs: Vec<u64> = stored.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(seqs, (0..10).collect::<Vec<u64>>(), "the failed ones left no gap");
+    let mut leaves = read(&journal, |reader| reader.leaves(&LeafFilter::default()));
+    leaves.reverse();
+    let actors: Vec<(u64, String)> =
+        leaves.iter().map(|leaf| (leaf.seq, leaf.decode().unwrap().actor)).collect();
+    assert_eq!(actors, stored);
+    assert!(read(&journal, |reader| reader.verify(journal.vkey(), &[])).is_ok());
+    assert_eq!((journal.n_writes(), journal.n_commits()), (11, 1));
+}
+
+#[tokio::test]
+async fn asynchronous_writers_and_readers_meet() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    let tasks: Vec<_> = (0..64)
+        .map(|n| {
+            let journal = journal.clone();
+            tokio::spawn(async move {
+                journal.write(move |tx| tx.append_leaf(leaf(&format!("task {n}")))).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let size = journal.read(|reader| reader.tree_size()).await;
+    assert_eq!(size.unwrap(), 64);
+    assert!(journal.n_commits() <= journal.n_writes());
+}
+
+#[test]
+fn a_read_sees_one_moment() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    let inner = journal.clone();
+    let sizes = read(&journal, move |reader| {
+        let before = reader.tree_size()?;
+        inner.write_blocking(|tx| tx.append_leaf(leaf("meanwhile")))?;
+        Ok((before, reader.tree_size()?))
+    });
+    assert_eq!(sizes, (0, 0));
+    assert_eq!(read(&journal, |reader| reader.tree_size()), 1);
+}
+
+#[test]
+fn a_reader_cannot_write() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    let error = journal.read_blocking(|reader| {
+        reader.row("DELETE FROM meta RETURNING key", [], |row| row.get::<_, String>(0))
+    });
+    assert!(matches!(error, Err(JournalError::ReadOnly { .. })), "{error:?}");
+}
+
+#[test]
+fn a_panicking_reader_harms_nobody() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    let result: Result<(), JournalError> = journal.read_blocking(|_| panic!("no"));
+    assert_eq!(result.unwrap_err().to_string(), "a journal write broke off: no");
+    assert_eq!(read(&journal, |reader| reader.tree_size()), 0);
+}
+
+#[test]
+fn a_write_is_there_after_the_process() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    start(&journal, &run_id(1));
+    // As `kill -9` does it: nothing is closed.
+    std::mem::forget(journal);
+    let journal = fixture.open().unwrap();
+    assert_eq!(read(&journal, |reader| reader.runs(&RunFilter::default())).len(), 1);
+}
+
+#[test]
+fn an_orderly_end_leaves_one_closed_file() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    start(&journal, &run_id(1));
+    read(&journal, |reader| reader.tree_size());
+    drop(journal);
+    let mut names: Vec<String> = std::fs::read_dir(fixture.state().path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["arx.db", "audit.key"]);
+}
+
+#[test]
+fn a_stop_point_is_a_death_before_or_after_one_commit() {
+    #[track_caller]
+    fn check(write_at: u64, when: StopWhen, on_disk: u64) {
+        let fixture = Fixture::new();
+        let stop = Some(StopPoint { write: write_at, when });
+        let journal =
+            fixture.open_with(JournalOptions { stop, ..JournalOptions::default() }).unwrap();
+        for n in 1..write_at {
+            write(&journal, move |tx| tx.append_leaf(leaf(&n.to_string()))).unwrap();
+        }
+        // A write that fails by itself is none.
+        let own: Result<(), Refusal> = journal.write_blocking(|_| Err(Refusal::Mine(0)));
+        assert_eq!(own, Err(Refusal::Mine(0)));
+        for _ in 0..3 {
+            let dead = write(&journal, |tx| tx.append_leaf(leaf("last")));
+            assert!(matches!(dead, Err(JournalError::Stopped)), "{dead:?}");
+        }
+        let read_dead: Result<u64, JournalError> =
+            journal.read_blocking(|reader| reader.tree_size());
+        assert!(matches!(read_dead, Err(JournalError::Stopped)));
+        drop(journal);
+        let journal = fixture.open().unwrap();
+        assert_eq!(read(&journal, |reader| reader.tree_size()), on_disk, "{write_at} {when:?}");
+    }
+    check(1, StopWhen::BeforeCommit, 0);
+    check(1, StopWhen::AfterCommit, 1);
+    check(4, StopWhen::BeforeCommit, 3);
+    check(4, StopWhen::AfterCommit, 4);
+}
+
+#[test]
+fn a_full_disk_is_said_and_loses_nothing() {
+    let fixture = Fixture::new();
+    let (journal, run) = fixture.with_run();
+    drop(journal);
+    let pages: u32 =
+        fixture.raw().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    let options = JournalOptions { pages_max: Some(pages + 20), ..JournalOptions::default() };
+    let journal = fixture.open_with(options).unwrap();
+    let mut stored = 0_u64;
+    let error = loop {
+        let random: Vec<u8> =
+            (0..8192_u32).flat_map(|n| (n * stored as u32).to_le_bytes()).collect();
+        let blob = Packed::bytes(&random).unwrap();
+        let result = write(&journal, move |tx| {
+            tx.append_leaf(leaf("with a blob"))?;
+            tx.put_lineage("d", stored, &blob)
+        });
+        match result {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, JournalError::Full { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        format!("no space left on the device that holds `{}`", journal.path().display())
+    );
+    assert!(stored > 0);
+    assert_eq!(read(&journal, |reader| reader.tree_size()), stored);
+    drop(journal);
+    let journal = fixture.open().unwrap();
+    assert!(read(&journal, |reader| reader.verify(journal.vkey(), &[])).is_ok());
+    assert!(read(&journal, |reader| reader.run(&run)).is_some());
+    write(&journal, |tx| tx.append_leaf(leaf("room again"))).unwrap();
+}
+
+#[test]
+fn a_lock_that_is_never_given_back_is_an_error() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    write(&journal, |tx| tx.append_leaf(leaf("first"))).unwrap();
+    let other = fixture.raw();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let patience = Some(Duration::ZERO);
+    let impatient =
+        fixture.open_with(JournalOptions { patience, ..JournalOptions::default() }).unwrap();
+    for _ in 0..3 {
+        let error = write(&impatient, |tx| tx.append_leaf(leaf("second"))).unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+    }
+    assert_eq!(read(&impatient, |reader| reader.tree_size()), 1, "readers do not wait");
+    other.execute_batch("ROLLBACK").unwrap();
+    write(&impatient, |tx| tx.append_leaf(leaf("second"))).unwrap();
+}
+
+#[test]
+fn two_handles_share_one_log() {
+    let fixture = Fixture::new();
+    let handles = [fixture.open().unwrap(), fixture.open().unwrap(), fixture.open().unwrap()];
+    let threads: Vec<_> = handles
+        .iter()
+        .enumerate()
+        .flat_map(|(h, journal)| (0..4).map(move |t| (h, t, journal.clone())))
+        .map(|(h, t, journal)| {
+            thread::spawn(move || {
+                for n in 0..25 {
+                    write(&journal, move |tx| tx.append_leaf(leaf(&format!("{h}/{t}/{n}"))))
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let report = read(&handles[0], |reader| reader.verify(handles[1].vkey(), &[]));
+    assert!(report.is_ok(), "{:?}", report.findings);
+    assert_eq!(report.size, 300);
+}

@@ -205,6 +205,7 @@ impl Writer {
         }
         self.step("COMMIT")?;
         self.state.n_writes.store(n_after, Ordering::SeqCst);
+        self.state.n_commits.fetch_add(1, Ordering::SeqCst);
         if stop.is_some() {
             self.state.stopped.store(true, Ordering::SeqCst);
             return Err(JournalError::Stopped);
