@@ -216,6 +216,7 @@ impl Session<'_> {
                     Event::Call { id, name, params } => self.call(id, name, params),
                     Event::Blocked => blocked = true,
                     Event::Item(fields) => self.item(fields),
+                    Event::Note(fields) => self.note(fields),
                     Event::Log { level, text } => self.log(&level, &text),
                     Event::Progress { done, total, label } => {
                         self.driver.observer.progress(&label, done, total);
@@ -357,6 +358,12 @@ impl Session<'_> {
         let item = Value::Object(fields);
         self.driver.observer.item(&item);
         self.gathered.items.push(item);
+    }
+
+    fn note(&mut self, fields: Map<String, Value>) {
+        if let Some(id) = fields.get("id").and_then(Value::as_str) {
+            self.gathered.notes.insert(id.to_owned(), fields);
+        }
     }
 
     fn log(&mut self, level: &str, text: &str) {
