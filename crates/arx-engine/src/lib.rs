@@ -6,6 +6,7 @@
 //! [`Engine`] for what durability means.
 
 mod calls;
+mod compose;
 mod driver;
 mod engine;
 mod objects;
@@ -13,6 +14,7 @@ mod observer;
 mod owner;
 mod report;
 
+pub use compose::bindings;
 pub use driver::{Driver, RunError};
 pub use engine::{Embedded, Engine, EngineError, NewRun, RecordedStep, StepKey};
 pub use observer::{Observer, Silent};
