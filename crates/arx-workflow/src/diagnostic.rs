@@ -24,18 +24,15 @@ pub struct Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
-    /// `file:line:column: CODE: message`, and the hint on a line of its own.
+    /// `file:line:column: error[CODE]: message`, and the hint on a line of its own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if self.line > 0 {
-            write!(f, ":{}", self.line)?;
-            if self.column > 0 {
-                write!(f, ":{}", self.column)?;
-            }
+            write!(f, ":{}:{}", self.line, self.column)?;
         }
-        write!(f, ": {}: {}", self.code, self.message)?;
+        write!(f, ": error[{}]: {}", self.code, self.message)?;
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\nhint: {hint}")?;
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use super::frame::{self, FrameError, FromChild, PROTOCOL, ToChild};
 use super::interpreter::{self, Wire};
-use super::{Limits, walls};
-use crate::Diagnostic;
+use super::parent::Checked;
+use super::{Limits, check, walls};
 
 /// The interpreter's stack. The recursion limit is what ends deep recursion; this much holds it
 /// even in a build without optimisation.
@@ -41,11 +41,12 @@ fn serve() -> Result<(), FrameError> {
     if protocol != PROTOCOL {
         return Err(refused("the parent speaks another protocol"));
     }
-    let walls = walls::raise(&limits)?;
+    let walls = walls::raise_around_process(&limits)?;
     let interpreter = std::thread::Builder::new()
         .name("workflow".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
+        let walls = walls::raise_around_threads(walls)?;
         let wire = Wire::new(
             io::stdin().lock(),
             BufWriter::with_capacity(WRITE_BUFFER_BYTES, io::stdout().lock()),
@@ -66,11 +67,12 @@ fn work<R: io::Read, W: io::Write>(wire: &Wire<R, W>, limits: &Limits) -> Result
     let Ok(now) = script.now.parse::<jiff::Timestamp>() else {
         return Err(refused("the run's time is not RFC 3339"));
     };
-    let diagnostics: Vec<Diagnostic> = vec![];
-    if !diagnostics.is_empty() {
-        return wire.send_now(&FromChild::Rejected { diagnostics });
-    }
-    wire.send_now(&FromChild::Ready { operations: vec![], functions: vec![] })?;
+    let checked = match check::check(&script) {
+        Ok(checked) => checked,
+        Err(diagnostics) => return wire.send_now(&FromChild::Rejected { diagnostics }),
+    };
+    let Checked { operations, functions } = checked;
+    wire.send_now(&FromChild::Ready { operations, functions })?;
     if check_only { Ok(()) } else { interpreter::run(wire, script, now, limits) }
 }
 

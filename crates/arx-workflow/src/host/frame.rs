@@ -117,6 +117,11 @@ pub(super) enum FromChild {
         /// The report.
         report: Map<String, Value>,
     },
+    /// What is known of an item that has not ended.
+    Note {
+        /// The report so far.
+        report: Map<String, Value>,
+    },
     /// A line for the reader of the run.
     Log {
         /// `debug`, `info`, `warning` or `error`.

@@ -22,7 +22,7 @@ use super::frame::{
 };
 use super::{Limits, Raised, hints, names, value};
 
-const PRELUDE: &str = include_str!("prelude.py");
+const PRELUDE: &str = concat!(include_str!("prelude.py"), "\n\n", include_str!("describe.py"));
 /// How the interpreter names the second text it is fed, which is the workflow.
 const WORKFLOW_INPUT: &str = "<python-input-1>";
 /// What a workflow may print; the rest is dropped with a notice.
@@ -246,7 +246,7 @@ impl<R: Read, W: Write> Session<'_, R, W> {
                 };
                 FromChild::Progress { done, total, label: shorten(label.to_string()) }
             }
-            (MontyObject::String(what), report, _, _) if what == "item" => {
+            (MontyObject::String(what), report, _, _) if what == "item" || what == "note" => {
                 let mut report = match self.checked(report) {
                     Ok(Value::Object(report)) => report,
                     Ok(_) => return Ok(Err("a report is a dict".into())),
@@ -257,6 +257,10 @@ impl<R: Read, W: Write> Session<'_, R, W> {
                     && let Some(hint) = hints::exception(message, &self.field_names)
                 {
                     error.insert("hint".into(), hint.into());
+                }
+                if what == "note" {
+                    self.wire.send(&FromChild::Note { report })?;
+                    return Ok(Ok(MontyObject::None));
                 }
                 self.wire.send_now(&FromChild::Item { report: report.clone() })?;
                 return Ok(Ok(value::to_python(Value::Object(report))));

@@ -13,12 +13,15 @@
 //! Start at [`Host`] for the parent's side and at [`child_main`] for the child's; the language
 //! that workflows see is `prelude.py`, described in `docs/spec/workflow-language.md`.
 
+mod check;
 mod child;
 mod frame;
 mod hints;
 mod interpreter;
 mod names;
 mod parent;
+#[cfg(test)]
+mod tests;
 mod value;
 mod walls;
 
@@ -30,6 +33,8 @@ use serde_json::{Map, Value};
 
 pub use child::child_main;
 pub use parent::{Checked, Host, HostError, check};
+#[doc(hidden)]
+pub use walls::raise_all_walls;
 
 /// How the workflow's process is started.
 #[derive(Clone, Debug)]
@@ -125,6 +130,9 @@ pub enum Event {
     /// An item of `arx.each` ended; the report has `id`, `outcomes`, perhaps `title` and `error`,
     /// and what the workflow noted.
     Item(Map<String, Value>),
+    /// What is known of an item of `arx.each` that has not ended; a later one replaces it, and so
+    /// does its [`Event::Item`].
+    Note(Map<String, Value>),
     /// A line for the reader of the run.
     Log {
         /// `debug`, `info`, `warning` or `error`.

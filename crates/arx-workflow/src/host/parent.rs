@@ -240,6 +240,7 @@ impl Host {
                 Ok(Event::Blocked)
             }
             FromChild::Item { report } => Ok(Event::Item(report)),
+            FromChild::Note { report } => Ok(Event::Note(report)),
             FromChild::Log { level, text } => Ok(Event::Log { level, text }),
             FromChild::Progress { done, total, label } => {
                 Ok(Event::Progress { done, total, label })

@@ -159,6 +159,7 @@ class Arx:
             raise ValueError('arx.note() is called with an item that arx.each() is working on')
         _arx_add_outcomes(report, outcomes)
         _arx_add_fields(report, facts)
+        _arx_emit('note', report)
 
     async def each(self, items, fn):
         items = list(items)
@@ -185,6 +186,10 @@ class Arx:
 
 def _arx_api(now, functions):
     api = Arx(now)
+    api.brief = _arx_brief
+    api.text = _arx_text
+    api.route = _arx_route
+    api.paging = _arx_paging
     for name in functions:
         setattr(api, name, _arx_function('arx.' + name))
     return api

@@ -12,6 +12,10 @@ use super::frame::VALUE_DEPTH_MAX;
 /// Attributes of the prelude's own classes that are no fields of the value.
 const PRIVATE_PREFIX: &str = "_arx_";
 
+/// A record with a field of this prefix stands for something that the host keeps: it is sent back
+/// as that reference alone, however much of it the workflow was shown.
+const REFERENCE_PREFIX: char = '$';
+
 /// A JSON value as Python sees it before the prelude makes records of its objects.
 pub(super) fn to_python(value: Value) -> MontyObject {
     match value {
@@ -98,6 +102,9 @@ fn fields(
             continue;
         }
         map.insert(key, convert(value, left)?);
+    }
+    if is_instance && map.keys().any(|key| key.starts_with(REFERENCE_PREFIX)) {
+        map.retain(|key, _| key.starts_with(REFERENCE_PREFIX));
     }
     Ok(Value::Object(map))
 }

@@ -29,6 +29,8 @@ async def main():
     };
     for order in 0..4 {
         let story = workflow.play(|pending| order % pending.len(), answer).await.unwrap();
+        let noted: Vec<_> = story.notes.iter().map(|note| &note["outcomes"]).collect();
+        assert_eq!(noted, [&json!(["paged"]); 3], "what is noted is known at once");
         let mut items = story.items.clone();
         items.sort_by_key(|item| item["id"].to_string());
         assert_eq!(

@@ -174,7 +174,7 @@ async fn what_cannot_be_sent_is_a_type_error_where_it_is_called() {
         Workflow::new(source).echo().await.unwrap().value()
     };
     let prefix = "in the parameters of wiz.findings:read: ";
-    check(run("5").await, "wiz.findings.read() takes keyword arguments only");
+    check(run("*[5]").await, "wiz.findings.read() takes keyword arguments only");
     check(
         run("a={1, 2}").await,
         &format!("{prefix}a set cannot be sent; it has no order; send `sorted(..)`"),

@@ -1,6 +1,9 @@
 //! The Python host, from outside: scripts in, events out.
 
+mod check;
+mod distrust;
 mod each;
+mod escape;
 mod game;
 
 use std::collections::VecDeque;
@@ -52,6 +55,7 @@ pub struct Story {
     /// `call NAME`, `blocked`, `item ..`, `log ..`, in order.
     pub events: Vec<String>,
     pub items: Vec<Value>,
+    pub notes: Vec<Value>,
     pub logs: Vec<String>,
     pub done: Option<Value>,
     pub raised: Option<Raised>,
@@ -125,6 +129,7 @@ impl Workflow {
                     story.events.push(format!("item {}", report["id"]));
                     story.items.push(Value::Object(report));
                 }
+                Event::Note(report) => story.notes.push(Value::Object(report)),
                 Event::Log { level, text } => story.logs.push(format!("{level}: {text}")),
                 Event::Progress { done, total, label } => {
                     story.logs.push(format!("progress: {done}/{total:?} {label}"));
