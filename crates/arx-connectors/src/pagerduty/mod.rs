@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use lookup::Search;
-use operations::{CREATE, CreateParams, Draft, READ, ReadParams};
+use operations::{CREATE, Draft, READ, Wanted};
 use wire::{Complaint, Incident, Page, Priority, Refusal};
 
 const API_KEY: &str = "PAGERDUTY_API_KEY";
@@ -327,11 +327,9 @@ async fn read_priorities(call: Call<'_>) -> Result<Vec<Priority>, CallError> {
 }
 
 async fn read(call: Call<'_>) -> Result<Value, CallError> {
-    let params: ReadParams = operations::params(call)?;
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-    match (given(&params.id), given(&params.incident_key)) {
-        (Some(id), None) => {
-            let id = operations::checked_id("id", &id).map_err(|e| call.parameters(e))?;
+    let wanted = Wanted::read(call.params, call.variables.get(SERVICE_ID));
+    match wanted.map_err(|message| call.parameters(message))? {
+        Wanted::Id(id) => {
             let request = with_headers(Request::get(&format!("/incidents/{id}")), call);
             let reply = call.http.send(call.permit, request).await.map_err(|e| call.failed(e))?;
             if reply.status == 404 {
@@ -345,26 +343,20 @@ async fn read(call: Call<'_>) -> Result<Value, CallError> {
             let incident = incident.ok_or_else(|| malformed(call, "an incident", &reply))?;
             Ok(json!({ "incidents": [incident.shown()] }))
         }
-        (None, Some(incident_key)) => {
-            let configured = call.variables.get(SERVICE_ID);
-            let service = operations::service_of(params.service.as_deref(), configured)
-                .map_err(|e| call.parameters(e))?;
+        Wanted::Key { incident_key, service } => {
             let search = Search { incident_key: &incident_key, service: &service };
             let found = search.run(call).await?;
             let shown: Vec<Value> = found.iter().map(Incident::shown).collect();
             Ok(json!({ "incidents": shown }))
         }
-        _ => Err(call.parameters("give either `id` or `incident_key`")),
     }
 }
 
 /// The incident that a call asks for, and the name of the priority it should have.
 fn draft(call: Call<'_>) -> Result<(Draft, Option<String>), CallError> {
     let effect = call.effect.ok_or_else(|| call.parameters("needs an effect key"))?;
-    let mut params: CreateParams = operations::params(call)?;
-    let priority = params.priority.take().filter(|name| !name.trim().is_empty());
-    let draft = Draft::new(params, effect.as_str(), call.variables.get(SERVICE_ID));
-    Ok((draft.map_err(|message| call.parameters(message))?, priority))
+    let draft = Draft::read(call.params, effect.as_str(), call.variables.get(SERVICE_ID));
+    draft.map_err(|message| call.parameters(message))
 }
 
 /// The result of a create that the vendor took.

@@ -1,11 +1,9 @@
 //! PagerDuty's catalogue, and the parameters of what is implemented.
 
-use arx_gateway::{Call, CallError};
 use arx_types::{Access, OperationSpec, RiskClass};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::params::Params;
 use crate::text;
 
 /// Opens an incident.
@@ -86,41 +84,38 @@ pub(super) const OPERATIONS: &[OperationSpec] = &[
     ),
 ];
 
-/// Parameters of [`CREATE`], as a workflow writes them.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CreateParams {
-    title: String,
-    #[serde(default)]
-    details: Option<String>,
-    #[serde(default)]
-    pub priority: Option<String>,
-    #[serde(default)]
-    urgency: Option<Urgency>,
-    #[serde(default)]
-    service: Option<String>,
-    #[serde(default)]
-    escalation_policy: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default)]
 enum Urgency {
     #[default]
     High,
     Low,
 }
 
-/// Parameters of [`READ`].
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReadParams {
-    #[serde(default)]
-    pub id: Option<String>,
-    #[serde(default)]
-    pub incident_key: Option<String>,
-    #[serde(default)]
-    pub service: Option<String>,
+/// What [`READ`] looks for.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// One incident.
+    Id(String),
+    /// Every incident with a key on a service.
+    Key { incident_key: String, service: String },
+}
+
+impl Wanted {
+    pub fn read(params: &Value, default_service: Option<&str>) -> Result<Self, String> {
+        let mut params = Params::of(params)?;
+        let id = params.string("id")?;
+        let incident_key = params.string("incident_key")?;
+        let service = params.string("service")?;
+        params.finish()?;
+        match (id, incident_key) {
+            (Some(id), None) => Ok(Self::Id(checked_id("id", &id)?)),
+            (None, Some(incident_key)) => {
+                let service = service_of(service.as_deref(), default_service)?;
+                Ok(Self::Key { incident_key, service })
+            }
+            _ => Err("give either `id` or `incident_key`".to_owned()),
+        }
+    }
 }
 
 /// An incident to be opened.
@@ -137,29 +132,38 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The incident that the parameters ask for; its priority is still a name, kept apart.
-    pub fn new(
-        params: CreateParams,
+    /// The incident that the parameters of [`CREATE`] ask for, and the name of the priority that
+    /// it should have.
+    pub fn read(
+        params: &Value,
         incident_key: &str,
         default_service: Option<&str>,
-    ) -> Result<Self, String> {
-        let title = text::one_line(&params.title, TITLE_UNITS_MAX);
-        if title.is_empty() {
-            return Err("`title` is empty".to_owned());
-        }
-        let details = params.details.map(|details| text::lines(&details, DETAILS_UNITS_MAX));
-        Ok(Self {
-            title,
-            details: details.filter(|details| !details.trim().is_empty()),
-            urgency: params.urgency.unwrap_or_default(),
-            service: service_of(params.service.as_deref(), default_service)?,
+    ) -> Result<(Self, Option<String>), String> {
+        let mut params = Params::of(params)?;
+        let title = params.string("title")?.map(|title| text::one_line(&title, TITLE_UNITS_MAX));
+        let details = params.string("details")?;
+        let priority = params.string("priority")?;
+        let urgency = match params.string("urgency")?.as_deref() {
+            None | Some("high") => Urgency::High,
+            Some("low") => Urgency::Low,
+            Some(_) => return Err("`urgency` is neither `high` nor `low`".to_owned()),
+        };
+        let service = params.string("service")?;
+        let escalation_policy = params.string("escalation_policy")?;
+        params.finish()?;
+        let draft = Self {
+            title: title.filter(|title| !title.is_empty()).ok_or("`title` is missing")?,
+            details: details.map(|details| text::lines(&details, DETAILS_UNITS_MAX)),
+            urgency,
+            service: service_of(service.as_deref(), default_service)?,
             incident_key: incident_key.to_owned(),
             priority: None,
-            escalation_policy: match params.escalation_policy {
+            escalation_policy: match escalation_policy {
                 Some(id) => Some(checked_id("escalation_policy", &id)?),
                 None => None,
             },
-        })
+        };
+        Ok((draft, priority))
     }
 
     /// The request's body.
@@ -193,16 +197,8 @@ impl Draft {
     }
 }
 
-/// Reads parameters; the message of an error names the parameter.
-pub(super) fn params<T: DeserializeOwned>(call: Call<'_>) -> Result<T, CallError> {
-    if !call.params.is_object() {
-        return Err(call.parameters("parameters are given by name"));
-    }
-    T::deserialize(call.params).map_err(|error| call.parameters(error.to_string()))
-}
-
 /// The service meant: the one given, else the configured one.
-pub(super) fn service_of(given: Option<&str>, configured: Option<&str>) -> Result<String, String> {
+fn service_of(given: Option<&str>, configured: Option<&str>) -> Result<String, String> {
     match given.filter(|id| !id.trim().is_empty()).or(configured) {
         Some(id) => checked_id("service", id),
         None => Err("no `service` is given and PAGERDUTY_SERVICE_ID is not set".to_owned()),
@@ -210,7 +206,7 @@ pub(super) fn service_of(given: Option<&str>, configured: Option<&str>) -> Resul
 }
 
 /// An identifier that is safe in a path and in a query.
-pub(super) fn checked_id(name: &str, id: &str) -> Result<String, String> {
+fn checked_id(name: &str, id: &str) -> Result<String, String> {
     let id = id.trim();
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(fit) {
