@@ -6,7 +6,10 @@
 
 pub mod jira;
 pub mod pagerduty;
+mod params;
 pub mod qualys;
+#[cfg(test)]
+mod scripted;
 mod text;
 pub mod wiz;
 
