@@ -38,7 +38,7 @@ async def escalate(v):
         description=arx.brief(v, incident=incident.url),
         labels=[v.id, "security"],
         link={"id": incident.id, "url": incident.url, "title": f"PagerDuty incident for {v.id}"},
-        **config.jira,
+        **dict(config.jira.items()),
     )
     if ticket.effect.new:
         arx.note(v, "ticketed")
