@@ -5,7 +5,6 @@
 //! effect says what "cannot tell" means. Its message names kinds, never values, because reasons
 //! are recorded and parameters may hold what must not be.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -131,14 +130,13 @@ impl Condition {
     ///
     /// # Errors
     /// When it cannot tell, as one line without any value in it.
-    pub(crate) fn holds(&self, env: &Arc<Env>, facts: &Facts<'_>) -> Result<bool, String> {
+    pub(crate) fn holds(&self, facts: &mut Facts<'_>) -> Result<bool, String> {
         // A panic in the interpreter is an evaluation error like any other: it fails closed.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let mut context = Context::with_env(Arc::clone(env));
             for name in &self.variables {
-                context.add_variable_from_value(*name, facts.value(name)?);
+                facts.provide(name)?;
             }
-            self.program.execute(&context).map_err(|error| describe(&error))
+            self.program.execute(&facts.context).map_err(|error| describe(&error))
         }));
         match outcome {
             Ok(Ok(Value::Bool(holds))) => Ok(holds),
@@ -151,22 +149,34 @@ impl Condition {
     }
 }
 
-/// What conditions see of one call, converted when first asked for.
+/// What conditions see of one call, converted when first asked for and then shared by all
+/// conditions of the decision.
 pub(crate) struct Facts<'a> {
     request: &'a Request<'a>,
     risk: &'a RiskScore,
-    cells: [OnceCell<Result<Value, String>>; VARIABLES.len()],
+    context: Context<'static, 'static>,
+    /// What became of the conversion of each variable; `None` where nobody asked.
+    provided: [Option<Result<(), String>>; VARIABLES.len()],
 }
 
 impl<'a> Facts<'a> {
-    pub(crate) fn new(request: &'a Request<'a>, risk: &'a RiskScore) -> Self {
-        Self { request, risk, cells: [const { OnceCell::new() }; VARIABLES.len()] }
+    pub(crate) fn new(env: &Arc<Env>, request: &'a Request<'a>, risk: &'a RiskScore) -> Self {
+        let context = Context::with_env(Arc::clone(env));
+        Self { request, risk, context, provided: [const { None }; VARIABLES.len()] }
     }
 
-    fn value(&self, name: &str) -> Result<Value, String> {
+    fn provide(&mut self, name: &'static str) -> Result<(), String> {
         let place = VARIABLES.iter().position(|variable| *variable == name);
-        let cell = place.and_then(|place| self.cells.get(place)).ok_or("no such variable")?;
-        cell.get_or_init(|| self.convert(name)).clone()
+        if let Some(known) = place.and_then(|place| self.provided.get(place)?.clone()) {
+            return known;
+        }
+        let outcome = self.convert(name).map(|value| {
+            self.context.add_variable_from_value(name, value);
+        });
+        if let Some(slot) = place.and_then(|place| self.provided.get_mut(place)) {
+            *slot = Some(outcome.clone());
+        }
+        outcome
     }
 
     fn convert(&self, name: &str) -> Result<Value, String> {

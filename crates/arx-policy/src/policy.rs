@@ -349,7 +349,7 @@ impl Policy {
         let operation = request.operation;
         let by_connector = self.connectors.matches(&operation.connector);
         let by_operation = self.operations.matches(&operation.name);
-        let facts = Facts::new(request, risk);
+        let mut facts = Facts::new(&self.cel, request, risk);
         let mut matches = Matches::default();
         for place in by_connector {
             if by_operation.binary_search(&place).is_err() {
@@ -362,7 +362,7 @@ impl Policy {
                 Effect::Escalate if !self.def.hitl => Effect::Permit,
                 effect => effect,
             };
-            match rule.when.as_ref().map(|when| when.holds(&self.cel, &facts)) {
+            match rule.when.as_ref().map(|when| when.holds(&mut facts)) {
                 None | Some(Ok(true)) => {}
                 Some(Ok(false)) => {
                     reasons.push(format!("the condition of rule `{}` is false", rule.name));
