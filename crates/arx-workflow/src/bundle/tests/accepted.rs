@@ -54,6 +54,14 @@ fn the_example_of_the_specification_is_a_bundle() {
 }
 
 #[test]
+fn the_example_on_the_page_of_the_format_is_a_bundle() {
+    let page = include_str!("../../../../../docs/spec/arx-yaml.md");
+    let example = page.split("```yaml\n").find(|block| block.starts_with("apiVersion")).unwrap();
+    let manifest = parsed(example.split("```").next().unwrap());
+    assert_eq!(manifest.inputs["min_cvss"].max, Some(10.0));
+}
+
+#[test]
 fn what_is_left_out_has_a_default() {
     let manifest = parsed(&format!("{HEAD}policy: {{}}\n"));
     let text = serde_json::to_string_pretty(&manifest).unwrap();
