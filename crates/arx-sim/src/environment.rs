@@ -1,0 +1,71 @@
+//! The environment variables that point a client at the simulators.
+//!
+//! The credentials are fixed, plainly not real, and accepted by the simulators alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::{JiraDeployment, SimError, Simulators};
+
+pub(crate) const WIZ_CLIENT_ID: &str = "simulated-wiz-client";
+pub(crate) const WIZ_CLIENT_SECRET: &str = "simulated-wiz-secret-3f1c9a";
+pub(crate) const QUALYS_USERNAME: &str = "quays2sim";
+pub(crate) const QUALYS_PASSWORD: &str = "simulated-qualys-password-b82e10";
+pub(crate) const PAGERDUTY_API_KEY: &str = "simulated-pagerduty-key-77d0c4";
+pub(crate) const JIRA_EMAIL: &str = "secops@harbourline.example";
+pub(crate) const JIRA_API_TOKEN: &str = "simulated-jira-token-c05f3e";
+pub(crate) const JIRA_PROJECT_KEY: &str = "SEC";
+
+impl Simulators {
+    /// What a client needs to talk to the simulators, by the names ARX reads.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let url = self.url();
+        let mut pairs = vec![
+            ("WIZ_CLIENT_ID", WIZ_CLIENT_ID.to_owned()),
+            ("WIZ_CLIENT_SECRET", WIZ_CLIENT_SECRET.to_owned()),
+            ("WIZ_API_URL", format!("{url}/graphql")),
+            ("WIZ_AUTH_URL", format!("{url}/oauth/token")),
+            ("QUALYS_URL", url.clone()),
+            ("QUALYS_USERNAME", QUALYS_USERNAME.to_owned()),
+            ("QUALYS_PASSWORD", QUALYS_PASSWORD.to_owned()),
+            ("PAGERDUTY_API_KEY", PAGERDUTY_API_KEY.to_owned()),
+            ("PAGERDUTY_SERVICE_ID", crate::pagerduty::SERVICE_ID.to_owned()),
+            ("PAGERDUTY_FROM_EMAIL", crate::pagerduty::FROM_EMAIL.to_owned()),
+            ("PAGERDUTY_API_URL", url.clone()),
+            ("JIRA_URL", url),
+            ("JIRA_API_TOKEN", JIRA_API_TOKEN.to_owned()),
+            ("JIRA_PROJECT_KEY", JIRA_PROJECT_KEY.to_owned()),
+        ];
+        // Data Center takes the token alone, as Bearer.
+        if self.jira == JiraDeployment::Cloud {
+            pairs.push(("JIRA_EMAIL", JIRA_EMAIL.to_owned()));
+        }
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+pub(crate) fn write(simulators: &Simulators, path: &Path) -> Result<(), SimError> {
+    let put = |path: &Path, text: &str| {
+        std::fs::write(path, text)
+            .map_err(|source| SimError::EnvFile { path: path.to_owned(), source })
+    };
+    let mut pairs = simulators.environment();
+    if simulators.tls_urls {
+        let ca = ca_path(path);
+        put(&ca, simulators.ca_pem())?;
+        let absolute = std::path::absolute(&ca).unwrap_or(ca);
+        pairs.insert("SSL_CERT_FILE".to_owned(), absolute.display().to_string());
+    }
+    let mut text = String::new();
+    for (name, value) in pairs {
+        text.push_str(&format!("{name}='{}'\n", value.replace('\'', "'\\''")));
+    }
+    put(path, &text)
+}
+
+/// `sims.env` puts its certificate into `sims.env.ca.pem`.
+fn ca_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".ca.pem");
+    PathBuf::from(name)
+}
