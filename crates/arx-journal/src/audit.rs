@@ -405,7 +405,7 @@ impl Reader<'_> {
     pub fn check_storage(&self) -> Result<Vec<String>, JournalError> {
         let limit = signed(PROBLEMS_LISTED_MAX);
         let mut found: Vec<String> =
-            self.rows("SELECT * FROM pragma_integrity_check(?1)", [limit], |row| row.get(0))?;
+            self.rows("SELECT * FROM pragma_integrity_check LIMIT ?1", [limit], |row| row.get(0))?;
         found.retain(|line| line != "ok");
         let orphans = "SELECT DISTINCT \"table\", parent FROM pragma_foreign_key_check LIMIT ?1";
         found.extend(self.rows(orphans, [limit], |row| {

@@ -112,16 +112,17 @@ impl Writer {
 
     fn batch(&mut self, first: Queued) {
         if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            // Whoever queued behind it would only wait for the same lock or the same disk.
+            // Whoever queued behind it waited for the same lock or the same disk. All are taken
+            // before the first is answered: what comes after deserves a try of its own.
             let error = JournalError::of_sqlite(&self.path, error);
-            let mut waiting = Some(first);
-            for _ in 0..BATCH_MAX {
-                let Some(queued) = waiting else { break };
-                queued.job.answer(Some(error.clone()));
-                waiting = self.receiver.try_recv().ok();
+            let mut waited = vec![first];
+            while waited.len() < BATCH_MAX
+                && let Ok(queued) = self.receiver.try_recv()
+            {
+                waited.push(queued);
             }
-            if let Some(queued) = waiting {
-                queued.job.answer(Some(error));
+            for queued in waited {
+                queued.job.answer(Some(error.clone()));
             }
             return;
         }
