@@ -28,6 +28,12 @@ use arx_types::Digest;
 use arx_workflow::host::ObjectSpec;
 use serde_json::Value;
 
+/// Names of the functions that workflows see as `arx.<name>`, for checks.
+#[must_use]
+pub fn functions() -> Vec<String> {
+    objects::Objects::FUNCTIONS.map(str::to_owned).to_vec()
+}
+
 /// A workflow, checked and ready to run.
 #[derive(Clone)]
 pub struct Workflow {

@@ -1,0 +1,202 @@
+//! Errors at the edge: what a person is told, and the exit code.
+//!
+//! Every library error becomes a [`CommandError`] here or in the command that got it. It has one
+//! line that says what is wrong, hints that say what to do, a stable code, and never a secret or a
+//! backtrace.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use arx_journal::JournalError;
+use arx_workflow::Diagnostic;
+use serde_json::{Value, json};
+
+use crate::output::{Output, printable, printable_lines};
+
+/// Who has to do something about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Whoever typed the command.
+    User,
+    /// Whoever configured ARX: `arx.yaml`, `workflow.py`, variables, the state directory.
+    Config,
+    /// Nobody: it was refused, and rightly.
+    Denied,
+    /// The vendor, or whoever runs the network.
+    Vendor,
+    /// The machine, or ARX itself.
+    Internal,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Config => "config",
+            Self::Denied => "denied",
+            Self::Vendor => "vendor",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::User | Self::Config => 2,
+            Self::Denied | Self::Vendor | Self::Internal => 1,
+        }
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    kind: Kind,
+    code: &'static str,
+    message: String,
+    /// Further lines, each a thing of its own: one for every missing variable, for example.
+    details: Vec<String>,
+    hints: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl CommandError {
+    pub(crate) fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            hints: Vec::new(),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// The command line asks for something that is not there or makes no sense.
+    pub(crate) fn user(message: impl Into<String>) -> Self {
+        Self::new(Kind::User, "ARX-C001", message)
+    }
+
+    /// The configuration does not allow to go on.
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(Kind::Config, "ARX-C002", message)
+    }
+
+    /// It may not be done, or not now.
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self::new(Kind::Denied, "ARX-C003", message)
+    }
+
+    /// A vendor did not do its part.
+    pub(crate) fn vendor(message: impl Into<String>) -> Self {
+        Self::new(Kind::Vendor, "ARX-C004", message)
+    }
+
+    /// The machine or ARX failed.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, "ARX-C005", message)
+    }
+
+    /// The files of a bundle are not right; every mistake with its place.
+    pub(crate) fn diagnostics(diagnostics: Vec<Diagnostic>) -> Self {
+        let message = match diagnostics.as_slice() {
+            [only] => format!("{}: {}", only.file, only.message),
+            all => format!("{} mistakes in the workflow", all.len()),
+        };
+        Self { diagnostics, ..Self::new(Kind::Config, "ARX-C006", message) }
+    }
+
+    /// Gives the error a stable code of its own.
+    #[must_use]
+    pub(crate) fn code(mut self, code: &'static str) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds one more thing that is wrong.
+    #[must_use]
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
+        self
+    }
+
+    /// Tells the person, or the program where the command was asked for JSON, and gives the exit
+    /// code.
+    pub(crate) fn report(&self, output: &Output) -> ExitCode {
+        let paint = output.paint_notes();
+        if self.diagnostics.is_empty() {
+            let label = paint.red(&format!("error[{}]:", self.code));
+            output.note(&format!("{label} {}", printable_lines(&self.message)));
+        }
+        for diagnostic in &self.diagnostics {
+            output.note(&printable_lines(&diagnostic.to_string()));
+        }
+        for detail in &self.details {
+            output.note(&format!("  {}", printable(detail)));
+        }
+        for hint in &self.hints {
+            output.note(&format!("{} {}", paint.cyan("hint:"), printable_lines(hint)));
+        }
+        if output.is_json() {
+            output.document(&self.document());
+        }
+        ExitCode::from(self.kind.exit_code())
+    }
+
+    fn document(&self) -> Value {
+        let mut error = json!({
+            "kind": self.kind.as_str(),
+            "code": self.code,
+            "message": self.message,
+        });
+        if let Value::Object(fields) = &mut error {
+            if !self.details.is_empty() {
+                fields.insert("details".to_owned(), json!(self.details));
+            }
+            if !self.hints.is_empty() {
+                fields.insert("hints".to_owned(), json!(self.hints));
+            }
+            if !self.diagnostics.is_empty() {
+                fields.insert("diagnostics".to_owned(), json!(self.diagnostics));
+            }
+        }
+        json!({ "error": error })
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<JournalError> for CommandError {
+    fn from(error: JournalError) -> Self {
+        let (kind, code) = match &error {
+            JournalError::NotFound { .. } => (Kind::User, "ARX-C010"),
+            JournalError::Conflict { .. } => (Kind::Denied, "ARX-C011"),
+            JournalError::ReadOnly { .. } | JournalError::Exposed { .. } => {
+                (Kind::Config, "ARX-C012")
+            }
+            JournalError::Newer { .. } | JournalError::Foreign { .. } => (Kind::Config, "ARX-C013"),
+            JournalError::Full { .. } => (Kind::Internal, "ARX-C014"),
+            JournalError::Locked { .. } => (Kind::Internal, "ARX-C015"),
+            JournalError::Corrupt { .. } | JournalError::Key { .. } => (Kind::Internal, "ARX-C016"),
+            JournalError::Io { .. }
+            | JournalError::Sqlite { .. }
+            | JournalError::Invalid { .. }
+            | JournalError::Panicked { .. }
+            | JournalError::Stopped => (Kind::Internal, "ARX-C017"),
+        };
+        let advice = error.hint();
+        let mut converted = Self::new(kind, code, error.to_string());
+        converted.hints.extend(advice);
+        converted
+    }
+}

@@ -1,0 +1,76 @@
+//! One module for each command: `Args` is what may be typed, `run` does it.
+
+mod approvals;
+mod audit;
+mod check;
+mod completions;
+mod doctor;
+mod effects;
+mod init;
+mod policy;
+mod register;
+mod run;
+mod runs;
+mod sim;
+mod start;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::command_error::CommandError;
+use crate::context::Context;
+
+/// What `arx` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow now.
+    Run(run::Args),
+    /// Look at runs; resume or cancel one.
+    Runs(runs::Args),
+    /// Validate, version and schedule a workflow.
+    Register(register::Args),
+    /// Stop a workflow: no new runs, and every further call of running ones is denied.
+    Stop(stop::Args),
+    /// Let a stopped workflow act again.
+    Start(start::Args),
+    /// Decide what waits for a human.
+    Approvals(approvals::Args),
+    /// Look at what was done to vendors; settle what is unknown.
+    Effects(effects::Args),
+    /// Verify, read and export the audit log.
+    Audit(audit::Args),
+    /// Explain a verdict; replay past decisions under another policy.
+    Policy(policy::Args),
+    /// Check a bundle without running it.
+    Check(check::Args),
+    /// Make a new workflow.
+    Init(init::Args),
+    /// Check credentials, reachability and this machine.
+    Doctor(doctor::Args),
+    /// Run the simulators of all vendors alone.
+    Sim(sim::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+}
+
+/// Runs a command.
+pub(crate) async fn run(ctx: &Context, command: Command) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Run(args) => run::run(ctx, args).await,
+        Command::Runs(args) => runs::run(ctx, args).await,
+        Command::Register(args) => register::run(ctx, args).await,
+        Command::Stop(args) => stop::run(ctx, args).await,
+        Command::Start(args) => start::run(ctx, args).await,
+        Command::Approvals(args) => approvals::run(ctx, args).await,
+        Command::Effects(args) => effects::run(ctx, args).await,
+        Command::Audit(args) => audit::run(ctx, args).await,
+        Command::Policy(args) => policy::run(ctx, args).await,
+        Command::Check(args) => check::run(ctx, args).await,
+        Command::Init(args) => init::run(ctx, args).await,
+        Command::Doctor(args) => doctor::run(ctx, args).await,
+        Command::Sim(args) => sim::run(ctx, args).await,
+        Command::Completions(args) => completions::run(ctx, args).await,
+    }
+}
