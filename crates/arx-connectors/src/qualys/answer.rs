@@ -17,7 +17,7 @@ const CODES_INTERNAL: &[u32] = &[999, 1999];
 /// Codes about the account: wrong, expired, without access to the API.
 const CODES_ACCOUNT: std::ops::Range<u32> = 2000..2100;
 /// Pause after a failure on Qualys' side.
-const PAUSE_INTERNAL: Duration = Duration::from_secs(1);
+const PAUSE_INTERNAL: Duration = Duration::from_millis(250);
 /// Most items of an answer that are kept.
 const ITEMS_MAX: usize = 100;
 

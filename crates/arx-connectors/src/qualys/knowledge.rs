@@ -35,7 +35,7 @@ const TRIES_MAX: u32 = 4;
 /// How often one batch waits for a limit that is told inside HTTP 200.
 const PAUSES_MAX: u32 = 100;
 /// Pause before a batch is asked for again.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(250);
 /// Longest text that is kept of a fact.
 const TEXT_CHARS_MAX: usize = 2_000;
 /// CVEs of one QID that are kept.

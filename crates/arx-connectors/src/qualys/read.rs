@@ -33,7 +33,7 @@ const CUTS_MAX: u32 = 100;
 /// How often one page waits for a limit that is told inside HTTP 200.
 const PAUSES_MAX: u32 = 100;
 /// Pause before a page that broke off is asked for again.
-const PAUSE_AFTER_CUT: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_CUT: Duration = Duration::from_millis(250);
 /// Largest error reply that is read for its code.
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
 /// Largest reply to a credential check.

@@ -74,20 +74,8 @@ impl Connector for Wiz {
     }
 
     fn endpoint(&self, variables: &Variables, settings: &Value) -> Result<Endpoint, EndpointError> {
-        let audience = audience_setting(settings)?;
-        let base = api_url(variables.get(API_URL).unwrap_or_default())?;
-        let token_url = match variables.get(AUTH_URL) {
-            Some(text) => auth_url(text)?,
-            None => derived_token_url(&base)?,
-        };
-        let audience = audience.unwrap_or_else(|| audience_of(&token_url).to_owned());
-        let auth = Auth::ClientCredentials {
-            token_url,
-            client_id: CLIENT_ID,
-            client_secret: CLIENT_SECRET,
-            form: vec![("audience", audience)],
-        };
-        Ok(Endpoint { base, auth })
+        let api = variables.get(API_URL).unwrap_or_default();
+        endpoint(api, variables.get(AUTH_URL), audience_setting(settings)?)
     }
 
     async fn probe(&self, call: Call<'_>) -> Result<(), CallError> {
@@ -104,6 +92,26 @@ impl Connector for Wiz {
     async fn settle(&self, _: Call<'_>, _: Timestamp, _: bool) -> Result<Settlement, CallError> {
         Ok(Settlement::Unknown { why: "ARX writes nothing to Wiz".to_owned() })
     }
+}
+
+fn endpoint(
+    api: &str,
+    auth: Option<&str>,
+    audience: Option<String>,
+) -> Result<Endpoint, EndpointError> {
+    let base = api_url(api)?;
+    let token_url = match auth {
+        Some(text) => auth_url(text)?,
+        None => derived_token_url(&base)?,
+    };
+    let audience = audience.unwrap_or_else(|| audience_of(&token_url).to_owned());
+    let auth = Auth::ClientCredentials {
+        token_url,
+        client_id: CLIENT_ID,
+        client_secret: CLIENT_SECRET,
+        form: vec![("audience", audience)],
+    };
+    Ok(Endpoint { base, auth })
 }
 
 /// The GraphQL endpoint: the address as written, with `/graphql` where it does not end so.

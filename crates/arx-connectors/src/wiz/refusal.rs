@@ -70,9 +70,12 @@ impl Refusal {
         match self.kind {
             Kind::Unauthenticated => CallError::Credential { vendor, variables, message },
             Kind::Unauthorized => {
-                let message = format!(
-                    "{message}; the service account needs the scope `read:vulnerabilities`"
-                );
+                let hint = if self.message.starts_with("FORBIDDEN_IP") {
+                    "the tenant does not allow requests from this address"
+                } else {
+                    "the service account needs the scope `read:vulnerabilities`"
+                };
+                let message = format!("{message}; {hint}");
                 CallError::Credential { vendor, variables, message }
             }
             Kind::RateLimited | Kind::Internal => CallError::Unreachable { vendor, message },
