@@ -216,7 +216,8 @@ impl JournalError {
                 if failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ {
                     return Self::Corrupt { path, reason: "the file ends too early".to_owned() };
                 }
-                let source = Arc::new(io::Error::other(failure.to_string()));
+                let said = format!("{} (code {})", reason(), failure.extended_code);
+                let source = Arc::new(io::Error::other(said));
                 Self::Io { doing: "write", path, source }
             }
             ErrorCode::ConstraintViolation => of_constraint(failure.extended_code, &reason()),

@@ -79,18 +79,7 @@ impl Packed {
     pub fn unpack_bytes(&self) -> Result<Vec<u8>, JournalError> {
         match self.0.split_first() {
             Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
-            Some((&DEFLATE, bytes)) => {
-                let mut unpacked = Vec::new();
-                let limit = UNPACKED_BYTES_MAX as u64 + 1;
-                DeflateDecoder::new(bytes)
-                    .take(limit)
-                    .read_to_end(&mut unpacked)
-                    .map_err(|error| corrupt(&error.to_string()))?;
-                if unpacked.len() > UNPACKED_BYTES_MAX {
-                    return Err(corrupt("it is larger than any that is written"));
-                }
-                Ok(unpacked)
-            }
+            Some((&DEFLATE, bytes)) => inflate(bytes, UNPACKED_BYTES_MAX),
             Some(_) | None => Err(corrupt("it is of an unknown form")),
         }
     }
@@ -122,6 +111,18 @@ impl FromSql for Packed {
             _ => Err(FromSqlError::InvalidType),
         }
     }
+}
+
+fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, JournalError> {
+    let mut unpacked = Vec::new();
+    DeflateDecoder::new(bytes)
+        .take(limit as u64 + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| corrupt(&error.to_string()))?;
+    if unpacked.len() > limit {
+        return Err(corrupt("it is larger than any that is written"));
+    }
+    Ok(unpacked)
 }
 
 fn corrupt(reason: &str) -> JournalError {

@@ -257,7 +257,7 @@ fn a_log_that_lost_its_end_takes_no_more() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// Whatever is appended together, undone or not, by whichever handle: the tree is that of the
     /// leaves that stayed.

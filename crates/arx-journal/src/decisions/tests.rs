@@ -1,1 +1,122 @@
+use arx_types::Verdict::{Deny, Escalate, Permit};
 
+use super::*;
+use crate::Journal;
+use crate::approvals::{NewAction, NewApproval};
+use crate::testing::{Fixture, leaf, packed, read, run_id, write};
+
+fn approval_id() -> ApprovalId {
+    ApprovalId::from_parts(1, 1)
+}
+
+fn decide(
+    journal: &Journal,
+    operation: &str,
+    access: Access,
+    verdict: Verdict,
+    approval: Option<ApprovalId>,
+) {
+    let operation = operation.parse().unwrap();
+    write(journal, move |tx| {
+        let seq = tx.append_leaf(leaf("gate"))?.seq;
+        tx.put_decision(&NewDecision {
+            seq,
+            run: run_id(1),
+            workflow: "demo".to_owned(),
+            world: World::live(),
+            operation,
+            access,
+            verdict,
+            approval,
+            effect_key: Some("demo/a".parse().unwrap()),
+            request: packed("request"),
+        })
+    })
+    .unwrap();
+}
+
+fn ask(journal: &Journal) {
+    write(journal, |tx| {
+        let action = NewAction {
+            digest: arx_types::Digest::of_bytes(b"action"),
+            operation: "jira.issues:create".parse().unwrap(),
+            preview: packed("preview"),
+            effect_key: None,
+            risk: None,
+            reason: "risk".to_owned(),
+        };
+        tx.request_approval(&NewApproval {
+            id: approval_id(),
+            run: run_id(1),
+            workflow: "demo".to_owned(),
+            requester: "alice".to_owned(),
+            approvers: vec![],
+            quorum: 1,
+            expires_at: tx.now() + jiff::SignedDuration::from_hours(1),
+            actions: vec![action],
+        })
+    })
+    .unwrap();
+}
+
+#[test]
+fn only_writes_that_were_let_through_count_and_only_for_a_while() {
+    let fixture = Fixture::new();
+    let (journal, _) = fixture.with_run();
+    ask(&journal);
+    let (page, ticket) = ("pagerduty.incidents:create", "jira.issues:create");
+    decide(&journal, page, Access::Write, Permit, None);
+    fixture.clock.advance_secs(1800);
+    decide(&journal, page, Access::Write, Permit, None);
+    decide(&journal, ticket, Access::Write, Escalate, Some(approval_id()));
+    decide(&journal, ticket, Access::Write, Escalate, None);
+    decide(&journal, page, Access::Write, Deny, None);
+    decide(&journal, "wiz.findings:read", Access::Read, Permit, None);
+    let count = |world: World, workflow: &str| {
+        let since = journal.clock().now() - jiff::SignedDuration::from_hours(1);
+        read(&journal, |reader| {
+            let of = |connector: &str| {
+                reader.count_writes_matching(&world, workflow, since, |operation| {
+                    operation.connector == connector
+                })
+            };
+            let all = reader.count_writes(&world, workflow, since)?;
+            Ok((all, of("pagerduty")?, of("jira")?))
+        })
+    };
+    assert_eq!(count(World::live(), "demo"), (3, 2, 1));
+    fixture.clock.advance_secs(1799);
+    assert_eq!(count(World::live(), "demo"), (3, 2, 1));
+    fixture.clock.advance_secs(1);
+    assert_eq!(count(World::live(), "demo"), (2, 1, 1), "an hour later, to the second");
+    assert_eq!(count(World::live(), "other"), (0, 0, 0));
+    assert_eq!(count(World::simulate("x"), "demo"), (0, 0, 0));
+}
+
+#[test]
+fn decisions_are_read_in_order_a_page_at_a_time() {
+    let fixture = Fixture::new();
+    let (journal, run) = fixture.with_run();
+    for verdict in [Permit, Deny, Escalate] {
+        decide(&journal, "jira.issues:create", Access::Write, verdict, None);
+    }
+    let list = |filter: DecisionFilter| -> Vec<(u64, Verdict)> {
+        read(&journal, |reader| reader.decisions(&filter))
+            .iter()
+            .map(|recorded| (recorded.decision.seq, recorded.decision.verdict))
+            .collect()
+    };
+    assert_eq!(list(DecisionFilter::default()), [(0, Permit), (1, Deny), (2, Escalate)]);
+    assert_eq!(
+        list(DecisionFilter { after: Some(0), limit: 1, ..Default::default() }),
+        [(1, Deny)]
+    );
+    assert_eq!(list(DecisionFilter { run: Some(run_id(9)), ..Default::default() }), []);
+    let all = read(&journal, |reader| reader.decisions(&DecisionFilter::default()));
+    let first = &all[0].decision;
+    assert_eq!(
+        (&first.run, first.access, &first.request),
+        (&run, Access::Write, &packed("request"))
+    );
+    assert_eq!(first.effect_key.as_ref().map(EffectKey::as_str), Some("demo/a"));
+}
