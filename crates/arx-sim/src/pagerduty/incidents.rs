@@ -148,6 +148,7 @@ impl Incident {
     }
 
     fn json(&self, origin: &str, has_body: bool) -> Value {
+        let (created, updated) = (time(self.created_at), time(self.updated_at));
         let service = SERVICES.iter().find(|service| service.id == self.service);
         let service_name = service.map_or("", |service| service.name);
         let priority = self.priority.as_ref().and_then(|id| {
@@ -160,7 +161,7 @@ impl Incident {
             json!([])
         } else {
             json!([{
-                "at": self.created_at,
+                "at": created,
                 "assignee": account::reference(origin, "user", "users", assignee, assignee_name),
             }])
         };
@@ -173,8 +174,8 @@ impl Incident {
             "incident_number": self.number,
             "title": self.title,
             "description": self.title,
-            "created_at": self.created_at,
-            "updated_at": self.updated_at,
+            "created_at": created,
+            "updated_at": updated,
             "status": self.status.name(),
             "incident_key": self.incident_key,
             "service": account::reference(
@@ -186,8 +187,8 @@ impl Incident {
             } else {
                 "escalation_policy"
             },
-            "last_status_change_at": self.updated_at,
-            "resolved_at": (self.status == Status::Resolved).then_some(self.updated_at),
+            "last_status_change_at": updated,
+            "resolved_at": (self.status == Status::Resolved).then_some(&updated),
             "alert_counts": { "all": self.alert_keys.len(), "triggered": 0, "resolved": 0 },
             "is_mergeable": true,
             "escalation_policy": self
@@ -207,6 +208,11 @@ impl Incident {
         }
         value
     }
+}
+
+/// The vendor writes whole seconds.
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The requester that the `From` header names.
@@ -501,7 +507,7 @@ fn note_json(origin: &str, note: &Note) -> Value {
         "user": account::reference(origin, "user", "users", &note.user, name),
         "channel": { "summary": "The PagerDuty website or APIs" },
         "content": note.content,
-        "created_at": note.created_at,
+        "created_at": time(note.created_at),
     })
 }
 
