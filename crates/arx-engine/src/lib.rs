@@ -13,6 +13,7 @@ mod objects;
 mod observer;
 mod owner;
 mod report;
+pub mod start;
 
 pub use compose::bindings;
 pub use driver::{Driver, RunError};
