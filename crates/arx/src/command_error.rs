@@ -20,12 +20,16 @@ pub(crate) enum Kind {
     User,
     /// Whoever configured ARX: `arx.yaml`, `workflow.py`, variables, the state directory.
     Config,
+    /// Whoever named something that is not in the record.
+    Missing,
     /// Nobody: it was refused, and rightly.
     Denied,
     /// The vendor, or whoever runs the network.
     Vendor,
     /// The machine, or ARX itself.
     Internal,
+    /// Nobody: a signal asked to stop.
+    Interrupted,
 }
 
 impl Kind {
@@ -33,16 +37,19 @@ impl Kind {
         match self {
             Self::User => "user",
             Self::Config => "config",
+            Self::Missing => "not_found",
             Self::Denied => "denied",
             Self::Vendor => "vendor",
             Self::Internal => "internal",
+            Self::Interrupted => "interrupted",
         }
     }
 
     fn exit_code(self) -> u8 {
         match self {
             Self::User | Self::Config => 2,
-            Self::Denied | Self::Vendor | Self::Internal => 1,
+            Self::Missing | Self::Denied | Self::Vendor | Self::Internal => 1,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -73,27 +80,37 @@ impl CommandError {
 
     /// The command line asks for something that is not there or makes no sense.
     pub(crate) fn user(message: impl Into<String>) -> Self {
-        Self::new(Kind::User, "ARX-C001", message)
+        Self::new(Kind::User, "ARX-E001", message)
     }
 
     /// The configuration does not allow to go on.
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self::new(Kind::Config, "ARX-C002", message)
+        Self::new(Kind::Config, "ARX-E002", message)
+    }
+
+    /// What was named is not in the record. Scripts that looked for it are not wrong to ask.
+    pub(crate) fn missing(message: impl Into<String>) -> Self {
+        Self::new(Kind::Missing, "ARX-E010", message)
     }
 
     /// It may not be done, or not now.
     pub(crate) fn denied(message: impl Into<String>) -> Self {
-        Self::new(Kind::Denied, "ARX-C003", message)
+        Self::new(Kind::Denied, "ARX-E003", message)
     }
 
     /// A vendor did not do its part.
     pub(crate) fn vendor(message: impl Into<String>) -> Self {
-        Self::new(Kind::Vendor, "ARX-C004", message)
+        Self::new(Kind::Vendor, "ARX-E004", message)
     }
 
     /// The machine or ARX failed.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::new(Kind::Internal, "ARX-C005", message)
+        Self::new(Kind::Internal, "ARX-E005", message)
+    }
+
+    /// A signal asked to stop before anything was begun.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "ARX-E007", "interrupted; nothing was begun")
     }
 
     /// The files of a bundle are not right; every mistake with its place.
@@ -102,7 +119,7 @@ impl CommandError {
             [only] => format!("{}: {}", only.file, only.message),
             all => format!("{} mistakes in the workflow", all.len()),
         };
-        Self { diagnostics, ..Self::new(Kind::Config, "ARX-C006", message) }
+        Self { diagnostics, ..Self::new(Kind::Config, "ARX-E006", message) }
     }
 
     /// Gives the error a stable code of its own.
@@ -179,20 +196,20 @@ impl fmt::Display for CommandError {
 impl From<JournalError> for CommandError {
     fn from(error: JournalError) -> Self {
         let (kind, code) = match &error {
-            JournalError::NotFound { .. } => (Kind::User, "ARX-C010"),
-            JournalError::Conflict { .. } => (Kind::Denied, "ARX-C011"),
+            JournalError::NotFound { .. } => (Kind::Missing, "ARX-E010"),
+            JournalError::Conflict { .. } => (Kind::Denied, "ARX-E011"),
             JournalError::ReadOnly { .. } | JournalError::Exposed { .. } => {
-                (Kind::Config, "ARX-C012")
+                (Kind::Config, "ARX-E012")
             }
-            JournalError::Newer { .. } | JournalError::Foreign { .. } => (Kind::Config, "ARX-C013"),
-            JournalError::Full { .. } => (Kind::Internal, "ARX-C014"),
-            JournalError::Locked { .. } => (Kind::Internal, "ARX-C015"),
-            JournalError::Corrupt { .. } | JournalError::Key { .. } => (Kind::Internal, "ARX-C016"),
+            JournalError::Newer { .. } | JournalError::Foreign { .. } => (Kind::Config, "ARX-E013"),
+            JournalError::Full { .. } => (Kind::Internal, "ARX-E014"),
+            JournalError::Locked { .. } => (Kind::Internal, "ARX-E015"),
+            JournalError::Corrupt { .. } | JournalError::Key { .. } => (Kind::Internal, "ARX-E016"),
             JournalError::Io { .. }
             | JournalError::Sqlite { .. }
             | JournalError::Invalid { .. }
             | JournalError::Panicked { .. }
-            | JournalError::Stopped => (Kind::Internal, "ARX-C017"),
+            | JournalError::Stopped => (Kind::Internal, "ARX-E017"),
         };
         let advice = error.hint();
         let mut converted = Self::new(kind, code, error.to_string());
