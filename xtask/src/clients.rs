@@ -28,7 +28,10 @@ pub(crate) fn check() -> Result<()> {
     let requirements = format!("{SCRIPTS}/requirements.txt");
     let python = tool("clients", &["-r", &requirements], "python")?;
     // The interpreter is there before its packages are.
-    run(&python, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &requirements])?;
+    run(
+        &python,
+        &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &requirements],
+    )?;
     let mut scripts: Vec<String> = std::fs::read_dir(SCRIPTS)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {

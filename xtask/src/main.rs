@@ -105,7 +105,18 @@ fn demo() -> Result<()> {
     run("python3", &["crates/arx-audit/tests/golden/check_bundle.py", &evidence])?;
     run(
         "cargo",
-        &["run", "--release", "--locked", "--quiet", "-p", "arx-audit", "--bin", "arx-verify", "--", &evidence],
+        &[
+            "run",
+            "--release",
+            "--locked",
+            "--quiet",
+            "-p",
+            "arx-audit",
+            "--bin",
+            "arx-verify",
+            "--",
+            &evidence,
+        ],
     )
 }
 

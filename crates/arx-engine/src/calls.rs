@@ -148,7 +148,11 @@ impl Calls {
         }))
     }
 
-    fn action(&self, operation: Operation, mut params: Map<String, Value>) -> Result<Action, String> {
+    fn action(
+        &self,
+        operation: Operation,
+        mut params: Map<String, Value>,
+    ) -> Result<Action, String> {
         let target = match params.remove("target") {
             None | Some(Value::Null) => Target::Unknown,
             Some(Value::String(text)) => text.parse()?,

@@ -16,7 +16,10 @@ impl Workflow {
     ///
     /// # Errors
     /// What is wrong with its policy; a bundle that was parsed has none.
-    pub fn new(bundle: &Bundle, catalogue: &[&'static ConnectorSpec]) -> Result<Self, Vec<PolicyError>> {
+    pub fn new(
+        bundle: &Bundle,
+        catalogue: &[&'static ConnectorSpec],
+    ) -> Result<Self, Vec<PolicyError>> {
         let manifest = &bundle.manifest;
         let policy = Policy::compile(&manifest.policy, &manifest.bound())?;
         let bound = catalogue.iter().filter(|spec| manifest.connectors.contains_key(spec.name));
@@ -33,10 +36,11 @@ impl Workflow {
             policy: Arc::new(policy),
             inputs: manifest.config(),
             objects: objects.collect(),
-            time_saved: manifest.metadata.time_saved.as_ref().map(|saved| TimeSaved {
-                per: saved.per.clone(),
-                minutes: saved.minutes.into(),
-            }),
+            time_saved: manifest
+                .metadata
+                .time_saved
+                .as_ref()
+                .map(|saved| TimeSaved { per: saved.per.clone(), minutes: saved.minutes.into() }),
         })
     }
 }

@@ -12,19 +12,21 @@ use std::time::Duration;
 
 use arx_audit::LeafKind;
 use arx_gateway::{Escalation, Gateway, RunContext};
-use arx_journal::{Journal, JournalError, LeafDraft, ApprovalState, NewAction, NewApproval, Packed};
+use arx_journal::{
+    ApprovalState, Journal, JournalError, LeafDraft, NewAction, NewApproval, Packed,
+};
 use arx_types::RunStatus;
 use arx_workflow::host::{CallId, Event, Host, HostError, HostOptions, Reply, Script};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::Workflow;
 use crate::calls::{Calls, Finished};
 use crate::engine::{Addresses, Engine, EngineError, NewRun, RecordedStep, StepKey};
 use crate::objects::Objects;
 use crate::observer::Observer;
 use crate::report::{Attention, AuditReport, Failure, Gathered, Report, time_saved};
-use crate::Workflow;
 
 /// Calls under way at once; the vendors' own limits are tighter.
 const CALLS_MAX: usize = 64;
@@ -165,14 +167,14 @@ impl Driver {
         let ending = session.play(&mut interrupted).await;
         let ending = match ending {
             Ok(ending) => ending,
-            Err(RunError::Host(error @ (HostError::Crashed { .. } | HostError::Protocol { .. }))) => {
-                Ending::Raised(Failure {
-                    kind: "workflow process".to_owned(),
-                    message: error.to_string(),
-                    traceback: None,
-                    hint: None,
-                })
-            }
+            Err(RunError::Host(
+                error @ (HostError::Crashed { .. } | HostError::Protocol { .. }),
+            )) => Ending::Raised(Failure {
+                kind: "workflow process".to_owned(),
+                message: error.to_string(),
+                traceback: None,
+                hint: None,
+            }),
             Err(error) => return Err(error),
         };
         session.conclude(workflow, started_at, ending).await

@@ -162,8 +162,11 @@ impl Engine for Embedded {
 
     async fn history(&self, run: &RunId) -> Result<Vec<RecordedStep>, EngineError> {
         let id = run.clone();
-        let steps: Vec<Step> =
-            self.journal.read(move |reader| reader.steps(&id)).await.map_err(|e: JournalError| e)?;
+        let steps: Vec<Step> = self
+            .journal
+            .read(move |reader| reader.steps(&id))
+            .await
+            .map_err(|e: JournalError| e)?;
         let unpack = |step: Step| -> Result<RecordedStep, EngineError> {
             Ok(RecordedStep {
                 key: StepKey { content: step.key, occurrence: step.occurrence },
@@ -204,10 +207,9 @@ impl Engine for Embedded {
         let id = run.clone();
         self.journal
             .write(move |tx| {
-                let run = tx.run(&id)?.ok_or_else(|| JournalError::NotFound {
-                    kind: "run",
-                    id: id.to_string(),
-                })?;
+                let run = tx
+                    .run(&id)?
+                    .ok_or_else(|| JournalError::NotFound { kind: "run", id: id.to_string() })?;
                 let mut leaf = run_leaf(&run, &run.actor, status.as_str());
                 leaf.detail.extend(detail);
                 tx.append_leaf(leaf)?;

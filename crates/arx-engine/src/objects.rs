@@ -108,12 +108,7 @@ impl Objects {
 
     pub(crate) fn open_dataset(&self, ctx: &RunContext, source: &str) -> Arc<DatasetSink> {
         let name = format!("{}/{}", ctx.run, self.new_handle(source));
-        Arc::new(DatasetSink::open(
-            source,
-            name,
-            self.journal.clone(),
-            Arc::clone(&self.observer),
-        ))
+        Arc::new(DatasetSink::open(source, name, self.journal.clone(), Arc::clone(&self.observer)))
     }
 
     /// Ends a read and keeps its findings under a handle.
@@ -322,8 +317,7 @@ impl EpisodeWork {
                     past.last().map_or(1, |episode| episode.n + 1)
                 }
                 None => {
-                    let episode =
-                        tx.open_episode(&self.world, &self.workflow, name, &self.run)?;
+                    let episode = tx.open_episode(&self.world, &self.workflow, name, &self.run)?;
                     opened.push(format!("{name}/{}", episode.n));
                     episode.n
                 }
@@ -337,9 +331,10 @@ impl EpisodeWork {
         shown.extend(folded.map(|alias| alias.name.clone()));
         let mut closed = Vec::new();
         if self.merged.complete() && !self.dry_run {
-            let gone =
-                tx.close_missing(&self.world, &self.workflow, &shown, &self.run)?;
-            closed.extend(gone.iter().map(|episode| format!("{}/{}", episode.vulnerability, episode.n)));
+            let gone = tx.close_missing(&self.world, &self.workflow, &shown, &self.run)?;
+            closed.extend(
+                gone.iter().map(|episode| format!("{}/{}", episode.vulnerability, episode.n)),
+            );
         }
         for (status, names) in [("opened", opened), ("closed", closed)] {
             for names in names.chunks(EPISODES_PER_LEAF) {
@@ -362,8 +357,12 @@ fn lineage(merged: &Merged, vulnerability: &Vulnerability) -> Vec<String> {
 
 fn leaf(ctx: &RunContext, kind: LeafKind) -> LeafDraft {
     let policy = ctx.policy.version().to_string();
-    let leaf = LeafDraft::new(kind, ctx.actor.as_str())
-        .of_run(&ctx.run, &ctx.workflow, &ctx.version, &policy);
+    let leaf = LeafDraft::new(kind, ctx.actor.as_str()).of_run(
+        &ctx.run,
+        &ctx.workflow,
+        &ctx.version,
+        &policy,
+    );
     match ctx.world.scenario() {
         None => leaf,
         Some(_) => leaf.with("world", ctx.world.as_str()),

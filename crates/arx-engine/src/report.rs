@@ -159,9 +159,8 @@ impl Gathered {
     }
 
     pub(crate) fn counts(&self, items: &[Value], n_escalated: u64) -> Counts {
-        let count = |outcome: &str| {
-            items.iter().filter(|item| has_outcome(item, outcome)).count() as u64
-        };
+        let count =
+            |outcome: &str| items.iter().filter(|item| has_outcome(item, outcome)).count() as u64;
         Counts {
             paged: count("paged"),
             grouped: count("grouped"),
@@ -182,10 +181,8 @@ impl Gathered {
 
     pub(crate) fn conservation(&self, items: &[Value]) -> Option<Conservation> {
         let merged = self.merged.as_ref()?;
-        let by_id: BTreeMap<&str, &Value> = items
-            .iter()
-            .filter_map(|item| Some((item.get("id")?.as_str()?, item)))
-            .collect();
+        let by_id: BTreeMap<&str, &Value> =
+            items.iter().filter_map(|item| Some((item.get("id")?.as_str()?, item))).collect();
         Some(merged.conservation(|id| {
             let Some(item) = by_id.get(id) else { return Disposition::Failed };
             [

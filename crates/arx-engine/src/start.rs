@@ -171,14 +171,11 @@ pub async fn recorded(
         .await?
         .ok_or_else(|| JournalError::NotFound { kind: "version", id: digest.to_string() })?;
     let operations: Vec<_> = catalogue.iter().map(|spec| (spec.name, spec.operations)).collect();
-    let not_understood = |diagnostics| RecordedError::Version {
-        workflow: run.workflow.clone(),
-        diagnostics,
-    };
+    let not_understood =
+        |diagnostics| RecordedError::Version { workflow: run.workflow.clone(), diagnostics };
     let manifest = parse("arx.yaml", &version.manifest, &operations).map_err(not_understood)?;
     let bundle = Bundle::new(manifest.clone(), version.manifest, version.source);
-    let mut workflow =
-        Workflow::new(&bundle, catalogue).map_err(|_| not_understood(Vec::new()))?;
+    let mut workflow = Workflow::new(&bundle, catalogue).map_err(|_| not_understood(Vec::new()))?;
     workflow.inputs = run.inputs.unpack()?;
     let run = NewRun {
         id: run.id.clone(),

@@ -131,6 +131,8 @@ pub struct EscalatedAction {
     pub operation: Operation,
     /// With what.
     pub params: Value,
+    /// Digest of the canonical parameters, as the audit log names the call.
+    pub params_sha256: Digest,
     /// Its effect.
     pub effect: Option<EffectKey>,
     /// What it follows from.

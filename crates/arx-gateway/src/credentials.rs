@@ -36,7 +36,9 @@ impl Environment {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn of_process<'a>(specs: impl IntoIterator<Item = &'a ConnectorSpec>) -> Self {
         let names = specs.into_iter().flat_map(|spec| spec.variables).map(|variable| variable.name);
-        Self::from_pairs(names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))))
+        Self::from_pairs(
+            names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))),
+        )
     }
 
     /// Given variables, e.g. those of the simulators.
@@ -50,9 +52,8 @@ impl Environment {
     /// Names of the required variables of a connector that are not set.
     #[must_use]
     pub fn missing(&self, spec: &ConnectorSpec) -> Vec<&'static str> {
-        let unset = |variable: &&Variable| {
-            variable.required && !self.values.contains_key(variable.name)
-        };
+        let unset =
+            |variable: &&Variable| variable.required && !self.values.contains_key(variable.name);
         spec.variables.iter().filter(unset).map(|variable| variable.name).collect()
     }
 

@@ -94,8 +94,7 @@ impl Gateway {
                 Admission::Recorded(reply) => return Ok(reply),
                 Admission::DryRun { decision } => {
                     let value = serde_json::json!({ "dry_run": true, "verdict": decision.verdict });
-                    let effect =
-                        EffectReply { key: effect.clone(), new: true, covered_by: None };
+                    let effect = EffectReply { key: effect.clone(), new: true, covered_by: None };
                     return Ok(Reply { value, effect: Some(effect) });
                 }
                 Admission::Permitted { permit, intent } => {

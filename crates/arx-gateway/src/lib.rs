@@ -13,17 +13,15 @@ pub mod http;
 mod permit;
 mod vendors;
 
-pub use action::{
-    Action, EffectReply, EscalatedAction, Escalation, GateError, Reply, RunContext,
-};
+pub use action::{Action, EffectReply, EscalatedAction, Escalation, GateError, Reply, RunContext};
 pub use cache::{Cache, CacheError};
 pub use connector::{
     Auth, BudgetReading, Call, CallError, Connector, ConnectorSpec, Endpoint, EndpointError,
     Pushback, Settlement, Variable,
 };
 pub use credentials::{Environment, Variables};
-pub use http::{Budget, GovernedHttp, HttpError, RateLimit, Replay, Request, Response};
 pub use gate::{CHECK_OPERATION, Checked, Gateway};
+pub use http::{Budget, GovernedHttp, HttpError, RateLimit, Replay, Request, Response};
 pub use permit::Permit;
-pub use vendors::{Binding, Budgets, SetupError};
 pub use reqwest::header::HeaderMap;
+pub use vendors::{Binding, Budgets, SetupError};

@@ -7,6 +7,14 @@ use arx_types::{EffectKey, Operation, RunId};
 ///
 /// INVARIANT (the type system is the gate): every field is private and only this crate builds
 /// one; nothing is sent without a `&Permit`.
+///
+/// ```compile_fail,E0451
+/// let permit = arx_gateway::Permit { run: None, decision_seq: 0 };
+/// ```
+///
+/// ```compile_fail,E0624
+/// let permit = arx_gateway::Permit::mint(None, "jira.issues:create".parse().unwrap(), None, 0);
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     run: Option<RunId>,

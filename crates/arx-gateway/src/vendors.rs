@@ -105,13 +105,11 @@ impl Vendor {
         let endpoint_error =
             |source| SetupError::Endpoint { connector: spec.name, title: spec.title, source };
         let (variables, secrets) = environment.split(spec);
-        let endpoint = binding
-            .connector
-            .endpoint(&variables, &binding.settings)
-            .map_err(endpoint_error)?;
+        let endpoint =
+            binding.connector.endpoint(&variables, &binding.settings).map_err(endpoint_error)?;
         let host = endpoint.base.host_str().unwrap_or_default().to_ascii_lowercase();
-        let documented = !is_loopback(&endpoint.base)
-            && spec.hosts.iter().any(|suffix| host.ends_with(suffix));
+        let documented =
+            !is_loopback(&endpoint.base) && spec.hosts.iter().any(|suffix| host.ends_with(suffix));
         let limit = binding.rate.or(spec.rate.filter(|_| documented));
         let authority = format!("{host}:{}", endpoint.base.port_or_known_default().unwrap_or(0));
         let budget = budgets.get(spec, &authority, limit);

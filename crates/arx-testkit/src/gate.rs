@@ -36,15 +36,26 @@ impl TestGate {
         settings: Value,
         settle_for: Option<Duration>,
     ) -> Self {
+        let permit_all = json!({
+            "risk_threshold": 100,
+            "rules": [{ "name": "all", "effect": "permit", "connector": "*", "operation": "*" }],
+        });
+        Self::under(permit_all, connector, environment, settings, settle_for).await
+    }
+
+    /// A gate under a policy of its own.
+    pub async fn under(
+        policy: Value,
+        connector: Arc<dyn Connector>,
+        environment: BTreeMap<String, String>,
+        settings: Value,
+        settle_for: Option<Duration>,
+    ) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let state = StateDir::open(directory.path()).expect("a state directory");
         let journal = Journal::open(&state, clock).expect("a journal");
-        let def: PolicyDef = serde_json::from_value(json!({
-            "risk_threshold": 100,
-            "rules": [{ "name": "all", "effect": "permit", "connector": "*", "operation": "*" }],
-        }))
-        .expect("a policy");
+        let def: PolicyDef = serde_json::from_value(policy).expect("a policy");
         let bound = BTreeMap::from([(connector.spec().name.to_owned(), vec!["*".to_owned()])]);
         let policy = Policy::compile(&def, &bound).expect("a policy that compiles");
         let ctx = RunContext {
@@ -125,7 +136,9 @@ impl TestGate {
     }
 }
 
-fn action(operation: &str, params: Value) -> Action {
+/// An action without an effect.
+#[must_use]
+pub fn action(operation: &str, params: Value) -> Action {
     Action {
         operation: operation.parse::<Operation>().expect("an operation"),
         params,

@@ -15,5 +15,5 @@ mod tests;
 
 pub use clock::SimClock;
 pub use environment::TestEnv;
-pub use gate::{TestGate, WORKFLOW};
+pub use gate::{TestGate, WORKFLOW, action};
 pub use randomness::{SeededRng, seeded_rng};

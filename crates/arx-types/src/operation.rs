@@ -109,7 +109,8 @@ impl FromStr for Operation {
         let (connector, name) = text.split_once('.').ok_or_else(error)?;
         let (resource, verb) = name.rsplit_once(':').ok_or_else(error)?;
         let word = |part: &str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-:".contains(&b))
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-:".contains(&b))
         };
         if !(word(connector) && word(resource) && word(verb)) {
             return Err(error());

@@ -57,11 +57,7 @@ fn a_finding_digest_commits_to_every_deciding_field() {
     let base = Finding { id: "f".into(), vulnerabilities: vec!["a".into()], ..Finding::default() };
     let digest = base.digest("wiz");
     assert_ne!(digest, base.digest("qualys"));
-    let moved = Finding {
-        vulnerabilities: vec![],
-        aliases: vec!["a".into()],
-        ..base.clone()
-    };
+    let moved = Finding { vulnerabilities: vec![], aliases: vec!["a".into()], ..base.clone() };
     assert_ne!(digest, moved.digest("wiz"), "an alias is not a name");
     assert_ne!(digest, Finding { known_exploited: true, ..base.clone() }.digest("wiz"));
     assert_ne!(digest, Finding { cvss_tenths: Some(98), ..base }.digest("wiz"));

@@ -35,13 +35,7 @@ impl DatasetSink {
     ) -> Self {
         let recorder = Arc::new(Recorder::open(name, journal));
         let fold = Fold::new(source, Arc::clone(&recorder) as Arc<dyn LineageRecorder>);
-        Self {
-            fold,
-            source: source.to_owned(),
-            recorder,
-            n_findings: AtomicU64::new(0),
-            observer,
-        }
+        Self { fold, source: source.to_owned(), recorder, n_findings: AtomicU64::new(0), observer }
     }
 
     /// Rows taken so far.

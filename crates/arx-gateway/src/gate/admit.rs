@@ -5,15 +5,13 @@ use arx_journal::{
     Effect, Intended, JournalError, LeafDraft, NewDecision, NewIntent, Packed, TakenApproval, Tx,
 };
 use arx_policy::Request;
-use arx_types::{
-    Access, ApprovalId, Decision, Digest, EffectState, OperationSpec, Verdict,
-};
+use arx_types::{Access, ApprovalId, Decision, Digest, EffectState, OperationSpec, Verdict};
 use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::Gateway;
 use crate::action::{
-    Action, EffectReply, Escalation, EscalatedAction, GateError, Reply, RunContext,
+    Action, EffectReply, EscalatedAction, Escalation, GateError, Reply, RunContext,
 };
 use crate::permit::Permit;
 
@@ -89,8 +87,12 @@ impl Shared {
 
     pub(super) fn leaf(&self, kind: LeafKind) -> LeafDraft {
         let policy = self.policy.version().to_string();
-        let leaf = LeafDraft::new(kind, self.actor.as_str())
-            .of_run(&self.run, &self.workflow, &self.version, &policy);
+        let leaf = LeafDraft::new(kind, self.actor.as_str()).of_run(
+            &self.run,
+            &self.workflow,
+            &self.version,
+            &policy,
+        );
         match self.world.scenario() {
             None => leaf,
             Some(_) => leaf.with("world", self.world.as_str()),
@@ -135,17 +137,23 @@ impl Gateway {
         };
         let size = action.params.to_string().len();
         if size > PARAMS_BYTES_MAX {
-            return Err(parameters(format!("{size} bytes of parameters; at most {PARAMS_BYTES_MAX}")));
+            return Err(parameters(format!(
+                "{size} bytes of parameters; at most {PARAMS_BYTES_MAX}"
+            )));
         }
         let prefix = format!("{}/", ctx.workflow);
         for key in action.effect.iter().chain(&action.covers) {
             if !key.as_str().starts_with(&prefix) {
-                return Err(parameters(format!("the effect key `{key}` must begin with `{prefix}`")));
+                return Err(parameters(format!(
+                    "the effect key `{key}` must begin with `{prefix}`"
+                )));
             }
         }
         let is_write = spec.is_some_and(|spec| spec.access == Access::Write && spec.implemented);
         if is_write && action.effect.is_none() {
-            return Err(parameters("a write needs `effect=`, which says what it is across runs".to_owned()));
+            return Err(parameters(
+                "a write needs `effect=`, which says what it is across runs".to_owned(),
+            ));
         }
         let redacted = match self.vendors.get(action.operation.connector.as_str()) {
             Some(vendor) => vendor.scrub_value(action.params.clone()),
@@ -273,8 +281,9 @@ impl Case {
         let mut limit_counts = Vec::new();
         for limit in ctx.policy.limits() {
             let count = if limit.matches(&self.action.operation) {
-                let since = now - SignedDuration::try_from(limit.window().as_duration())
-                    .unwrap_or(SignedDuration::MAX);
+                let since = now
+                    - SignedDuration::try_from(limit.window().as_duration())
+                        .unwrap_or(SignedDuration::MAX);
                 tx.count_writes_matching(&ctx.world, &ctx.workflow, since, |operation| {
                     limit.matches(operation)
                 })?
@@ -330,10 +339,16 @@ impl Case {
             let action = EscalatedAction {
                 operation: operation.clone(),
                 params: self.redacted.unpack().unwrap_or_default(),
+                params_sha256: self.params_sha256,
                 effect: self.action.effect.clone(),
                 lineage: self.action.lineage.clone(),
             };
-            Box::new(Escalation { digest: self.digest, decision: decision.clone(), action, pending })
+            Box::new(Escalation {
+                digest: self.digest,
+                decision: decision.clone(),
+                action,
+                pending,
+            })
         };
         match tx.take_approval(&self.ctx.run, &self.digest)? {
             TakenApproval::Approved { approval, by } => {
@@ -401,10 +416,8 @@ impl Case {
     }
 
     fn recorded(&self, tx: &mut Tx<'_>, effect: &Effect) -> Answer<Admission> {
-        let mut leaf = self
-            .leaf(LeafKind::Outcome)
-            .status("recorded")
-            .with("done_by", effect.run.as_str());
+        let mut leaf =
+            self.leaf(LeafKind::Outcome).status("recorded").with("done_by", effect.run.as_str());
         if let Some(covering) = &effect.covered_by {
             leaf = leaf.with("covered_by", covering.as_str());
         }

@@ -34,11 +34,8 @@ impl Gateway {
         let call = vendor.call(&permit, &action.params, action.findings.as_ref(), now);
         let result = vendor.connector.perform(call).await;
         let shared = Shared::of(ctx);
-        let mut leaf = shared.leaf(LeafKind::Outcome).about(
-            &action.operation,
-            None,
-            Some(&params_sha256),
-        );
+        let mut leaf =
+            shared.leaf(LeafKind::Outcome).about(&action.operation, None, Some(&params_sha256));
         leaf = leaf.with("decision", permit.decision_seq());
         let result = match result {
             Ok(value) => {
@@ -114,8 +111,9 @@ impl Gateway {
         after: Option<String>,
     ) -> Result<Option<Reply>, GateError> {
         let vendor = self.vendor(&intent.operation.connector)?;
-        let deadline = intent.at + jiff::SignedDuration::try_from(vendor.settle_for)
-            .unwrap_or(jiff::SignedDuration::MAX);
+        let deadline = intent.at
+            + jiff::SignedDuration::try_from(vendor.settle_for)
+                .unwrap_or(jiff::SignedDuration::MAX);
         let mut pause = LOOK_AGAIN_FIRST;
         loop {
             let now = self.journal.clock().now();

@@ -112,7 +112,11 @@ pub(crate) async fn read_token(
         .unwrap_or(TOKEN_LIFE_DEFAULT)
         .min(TOKEN_LIFE_MAX);
     let margin = RENEW_EARLY.min(life / 10);
-    Ok(Token { value: SecretString::from(reply.access_token), renew_at: issued_at + (life - margin), generation })
+    Ok(Token {
+        value: SecretString::from(reply.access_token),
+        renew_at: issued_at + (life - margin),
+        generation,
+    })
 }
 
 /// The words of an OAuth error reply (RFC 6749 section 5.2), or of any other.

@@ -58,7 +58,7 @@ impl Budget {
     }
 
     /// Waits for a turn. The place is held until the reply is read.
-    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed; were it, running without a place is the safe answer
         // for the caller and the sliding window still holds.
         let place = Arc::clone(&self.in_flight).acquire_owned().await.ok();

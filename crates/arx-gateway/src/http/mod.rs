@@ -8,8 +8,6 @@
 mod auth;
 mod budget;
 mod request;
-#[cfg(test)]
-mod tests;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -25,8 +23,7 @@ use url::{Host, Url};
 
 pub use budget::{Budget, RateLimit, WAIT_MAX};
 pub use request::{
-    BODY_BYTES_MAX, REQUEST_TIMEOUT, Replay, Request, Response, STREAM_BYTES_MAX,
-    StreamingResponse,
+    BODY_BYTES_MAX, REQUEST_TIMEOUT, Replay, Request, Response, STREAM_BYTES_MAX, StreamingResponse,
 };
 
 use crate::connector::{
@@ -54,7 +51,8 @@ const REDIRECTS_MAX: usize = 3;
 /// Largest error reply that is read for its message.
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
 /// How ARX names itself to vendors.
-const USER_AGENT: &str = concat!("arx/", env!("CARGO_PKG_VERSION"), " (security workflows under governance)");
+const USER_AGENT: &str =
+    concat!("arx/", env!("CARGO_PKG_VERSION"), " (security workflows under governance)");
 
 /// Why a request has no reply.
 #[derive(Debug, thiserror::Error)]
@@ -346,7 +344,9 @@ impl GovernedHttp {
                     continue;
                 }
             }
-            if status == 401 && !renewed && matches!(self.endpoint.auth, Auth::ClientCredentials { .. })
+            if status == 401
+                && !renewed
+                && matches!(self.endpoint.auth, Auth::ClientCredentials { .. })
             {
                 renewed = true;
                 self.authorization(Some(authorization.generation)).await?;
@@ -414,8 +414,7 @@ impl GovernedHttp {
         let target = location.and_then(|text| from.join(text).ok());
         match target {
             Some(url)
-                if url.origin() == self.endpoint.base.origin()
-                    && request.method == Method::GET =>
+                if url.origin() == self.endpoint.base.origin() && request.method == Method::GET =>
             {
                 Ok(url)
             }
@@ -446,10 +445,8 @@ impl GovernedHttp {
         // The client's read timeout bounds pauses inside the body; this one bounds the wait for
         // the reply's head.
         match tokio::time::timeout(request.timeout, builder.send()).await {
-            Ok(sent) => sent.map_err(|error| Failure {
-                connected: !error.is_connect(),
-                why: describe(&error),
-            }),
+            Ok(sent) => sent
+                .map_err(|error| Failure { connected: !error.is_connect(), why: describe(&error) }),
             Err(_) => Err(Failure { connected: true, why: "no reply in time".to_owned() }),
         }
     }
@@ -459,8 +456,9 @@ impl GovernedHttp {
         let Auth::ClientCredentials { .. } = &self.endpoint.auth else {
             let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let (header, encoded) =
-                auth::header(&self.endpoint.auth, &secrets, self.user.as_deref())
-                    .ok_or_else(|| HttpError::NoCredential { variables: self.credential_names() })?;
+                auth::header(&self.endpoint.auth, &secrets, self.user.as_deref()).ok_or_else(
+                    || HttpError::NoCredential { variables: self.credential_names() },
+                )?;
             self.remember(encoded);
             return Ok(Authorization { header, generation: 0 });
         };
@@ -519,8 +517,12 @@ impl GovernedHttp {
                         continue;
                     }
                     match auth::read_token(reply, generation, issued_at).await {
-                        Err(error @ HttpError::TokenRefused { status, .. }) if status >= 500 => error,
-                        Err(error @ (HttpError::Interrupted { .. } | HttpError::Unreachable { .. })) => error,
+                        Err(error @ HttpError::TokenRefused { status, .. }) if status >= 500 => {
+                            error
+                        }
+                        Err(
+                            error @ (HttpError::Interrupted { .. } | HttpError::Unreachable { .. }),
+                        ) => error,
                         decided => return decided,
                     }
                 }
@@ -650,8 +652,9 @@ pub fn is_loopback(url: &Url) -> bool {
 /// because addresses are shown.
 pub fn parse_base(variable: &'static str, text: &str) -> Result<Url, EndpointError> {
     let error = |problem: &str| EndpointError { variable, problem: problem.to_owned() };
-    let url = Url::parse(text)
-        .map_err(|_| error("is not an address; write it as `https://host` or `https://host/path`"))?;
+    let url = Url::parse(text).map_err(|_| {
+        error("is not an address; write it as `https://host` or `https://host/path`")
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(error("must not hold a user name or password"));
     }
