@@ -19,7 +19,7 @@ use rusqlite::{Row, params};
 use crate::column::{Bytes32, Micros, Text, Word, Worded, signed};
 use crate::{JournalError, Packed, Reader, Tx};
 
-pub use vote::{Vote, VoteOutcome, VoteRefusal};
+pub use vote::{CastVote, Vote, VoteOutcome, VoteRefusal};
 
 /// The most actions that one approval asks for.
 pub const ACTIONS_MAX: usize = 10_000;

@@ -484,7 +484,7 @@ impl Journal {
         let bundle = self
             .read(move |reader| {
                 if reader.n_leaves_of(&wanted)? == 0 {
-                    return Ok::<_, JournalError>(None);
+                    return Ok(None);
                 }
                 reader.bundle(&wanted, &vkey, &checkpoint.note, earlier.as_deref()).map(Some)
             })

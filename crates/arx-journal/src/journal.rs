@@ -192,46 +192,41 @@ impl Journal {
         answered.await.unwrap_or_else(|_| Err(JournalError::Stopped.into()))
     }
 
-    /// As [`Journal::try_write`], for callers that are not asynchronous.
+    /// As [`Journal::write`], for callers that are not asynchronous.
     ///
     /// # Errors
     /// As [`Journal::write`].
-    pub fn write_blocking<T, E>(
+    pub fn write_blocking<T: Send + 'static>(
         &self,
-        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<JournalError> + Send + 'static,
-    {
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
         let (answer, answered) = mpsc::sync_channel(1);
         let job = TypedJob::boxed(f, move |result| {
             let _ = answer.send(result);
         });
         self.enqueue(job, None)?;
-        answered.recv().unwrap_or_else(|_| Err(JournalError::Stopped.into()))
+        answered.recv().unwrap_or(Err(JournalError::Stopped))
     }
 
     /// Reads from one consistent view, beside any writer.
     ///
     /// # Errors
     /// What the closure returned, or why the journal cannot be read.
-    pub async fn read<T, E>(
+    pub async fn read<T: Send + 'static>(
         &self,
-        f: impl FnOnce(&Reader<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<JournalError> + Send + 'static,
-    {
-        let Ok(_turn) = Arc::clone(&self.inner.reading).acquire_owned().await else {
-            return Err(JournalError::Stopped.into());
-        };
+        f: impl FnOnce(&Reader<'_>) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let turn = Arc::clone(&self.inner.reading).acquire_owned().await;
+        let turn = turn.map_err(|_| JournalError::Stopped)?;
         let journal = self.clone();
-        let read = tokio::task::spawn_blocking(move || journal.read_blocking(f));
+        let read = tokio::task::spawn_blocking(move || {
+            // Given back when the read ends, not when its caller stops waiting.
+            let _turn = turn;
+            journal.read_blocking(f)
+        });
         match read.await {
             Ok(result) => result,
-            Err(error) => Err(JournalError::Panicked { reason: error.to_string() }.into()),
+            Err(error) => Err(JournalError::Panicked { reason: error.to_string() }),
         }
     }
 
@@ -239,10 +234,10 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::read`].
-    pub fn read_blocking<T, E>(&self, f: impl FnOnce(&Reader<'_>) -> Result<T, E>) -> Result<T, E>
-    where
-        E: From<JournalError>,
-    {
+    pub fn read_blocking<T>(
+        &self,
+        f: impl FnOnce(&Reader<'_>) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
         self.check_running()?;
         let pooled = lock(&self.inner.readers).pop();
         let connection = match pooled {
@@ -264,9 +259,7 @@ impl Journal {
         drop(pool);
         match result {
             Ok(result) => result,
-            Err(panic) => {
-                Err(JournalError::Panicked { reason: writer::words_of(panic.as_ref()) }.into())
-            }
+            Err(panic) => Err(JournalError::Panicked { reason: writer::words_of(panic.as_ref()) }),
         }
     }
 

@@ -23,6 +23,7 @@ pub mod effects;
 pub mod episodes;
 mod error;
 mod journal;
+mod kept;
 pub mod lineage;
 mod packed;
 pub mod runs;
@@ -36,8 +37,8 @@ mod tx;
 mod world;
 
 pub use approvals::{
-    ActionState, Approval, ApprovalAction, ApprovalState, NewAction, NewApproval, TakenApproval,
-    Vote, VoteOutcome, VoteRefusal,
+    ActionState, Approval, ApprovalAction, ApprovalState, CastVote, NewAction, NewApproval,
+    TakenApproval, Vote, VoteOutcome, VoteRefusal,
 };
 pub use audit::{LeafDraft, LeafFilter, LeafRef, StoredCheckpoint, StoredLeaf};
 pub use clock::{Clock, SystemClock};
@@ -46,6 +47,7 @@ pub use effects::{Effect, EffectFilter, Intended, NewIntent, SettleOutcome, Sett
 pub use episodes::Episode;
 pub use error::JournalError;
 pub use journal::{Journal, JournalOptions, StopPoint, StopWhen};
+pub use kept::KeptCheckpoint;
 pub use lineage::Merge;
 pub use packed::{Packed, UNPACKED_BYTES_MAX};
 pub use runs::{Lease, LeaseOutcome, NewRun, Run, RunFilter, WorkflowVersion};

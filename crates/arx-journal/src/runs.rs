@@ -16,6 +16,8 @@ use crate::{JournalError, Packed, Reader, Tx, World};
 
 /// The most runs that one listing returns.
 pub const RUNS_LISTED_MAX: usize = 1000;
+/// The most names of workflows that one listing returns.
+pub const WORKFLOWS_LISTED_MAX: usize = 10_000;
 
 /// One content-addressed version of a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,6 +292,12 @@ impl Reader<'_> {
                 })
             },
         )
+    }
+
+    /// The names of all workflows of which a version is recorded.
+    pub fn workflow_names(&self) -> Result<Vec<String>, JournalError> {
+        let sql = "SELECT DISTINCT name FROM workflow_versions ORDER BY name LIMIT ?1";
+        self.rows(sql, [signed(WORKFLOWS_LISTED_MAX as u64)], |row| row.get(0))
     }
 
     /// A run.

@@ -100,6 +100,26 @@ fn a_yes_is_used_once() {
 }
 
 #[test]
+fn every_vote_is_listed_with_its_words() {
+    let fixture = Fixture::new();
+    let (journal, _) = fixture.with_run();
+    ask(&journal, 1, 2, &["a", "b"]).unwrap();
+    ask(&journal, 2, 1, &["a"]).unwrap();
+    yes(&journal, "bob").unwrap();
+    let no = Vote::Deny { reason: "not now".to_owned() };
+    vote_on(&journal, 1, "carol", no.clone(), Some(&[1])).unwrap();
+    let votes = read(&journal, |reader| reader.votes(&id(1)));
+    let votes: Vec<_> =
+        votes.iter().map(|cast| (cast.action, cast.who.as_str(), &cast.vote)).collect();
+    assert_eq!(votes, [
+        (0, "bob", &Vote::Approve),
+        (1, "bob", &Vote::Approve),
+        (1, "carol", &no),
+    ]);
+    assert_eq!(read(&journal, |reader| reader.votes(&id(2))), []);
+}
+
+#[test]
 fn an_approval_that_was_taken_in_a_write_that_failed_is_not_used() {
     let fixture = Fixture::new();
     let (journal, _) = fixture.with_run();

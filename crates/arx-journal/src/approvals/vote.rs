@@ -161,7 +161,43 @@ impl Tx<'_> {
     }
 }
 
+/// What somebody said to one action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CastVote {
+    /// The action's place in the request.
+    pub action: u32,
+    /// Who.
+    pub who: String,
+    /// Yes, or no with the reason.
+    pub vote: Vote,
+    /// When.
+    pub at: Timestamp,
+}
+
 impl Reader<'_> {
+    /// Every vote on an approval, by action and then in the order in which they were cast.
+    pub fn votes(&self, id: &ApprovalId) -> Result<Vec<CastVote>, JournalError> {
+        self.rows(
+            "SELECT action, who, decision = 'approve', votes.reason, at FROM votes \
+             JOIN approvals ON approvals.n = votes.approval WHERE id = ?1 \
+             ORDER BY action, at, who",
+            [id.as_str()],
+            |row| {
+                let reason: Option<String> = row.get(3)?;
+                let vote = match row.get(2)? {
+                    true => Vote::Approve,
+                    false => Vote::Deny { reason: reason.unwrap_or_default() },
+                };
+                Ok(CastVote {
+                    action: row.get(0)?,
+                    who: row.get(1)?,
+                    vote,
+                    at: row.get::<_, Micros>(4)?.0,
+                })
+            },
+        )
+    }
+
     /// The actions that a vote is about, or why it is refused.
     fn choose(
         &self,

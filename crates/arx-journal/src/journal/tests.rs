@@ -7,32 +7,35 @@ use super::*;
 use crate::testing::{Fixture, leaf, read, run_id, start, write};
 use crate::{LeafFilter, Packed, RunFilter};
 
-/// Keeps the writer busy until `queue` returns, so that everything queued meanwhile shares the
-/// next batch with the write that waits.
-fn in_one_batch<T>(
+/// Keeps the writer busy until `queue` has queued its tasks, so that they and the write that
+/// kept it share one commit.
+async fn in_one_batch<T: 'static>(
     journal: &Journal,
-    queue: impl FnOnce() -> Vec<thread::JoinHandle<T>>,
+    queue: impl FnOnce() -> Vec<tokio::task::JoinHandle<T>>,
 ) -> Vec<T> {
     let (release, released) = mpsc::channel::<()>();
-    let (entered, started) = mpsc::channel::<()>();
-    let holder = {
+    let holder = tokio::spawn({
         let journal = journal.clone();
-        thread::spawn(move || {
-            write(&journal, move |_| {
-                entered.send(()).unwrap();
+        async move {
+            let held = journal.write(move |_| {
                 released.recv().unwrap();
                 Ok(())
-            })
-        })
-    };
-    started.recv().unwrap();
-    let handles = queue();
-    while journal.inner.state.n_queued.load(Ordering::SeqCst) < handles.len() as u64 + 1 {
-        thread::yield_now();
+            });
+            held.await
+        }
+    });
+    let tasks = queue();
+    let n_expected = tasks.len() as u64 + 1;
+    while journal.inner.state.n_queued.load(Ordering::SeqCst) < n_expected {
+        tokio::task::yield_now().await;
     }
     release.send(()).unwrap();
-    holder.join().unwrap().unwrap();
-    handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+    holder.await.unwrap().unwrap();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
 }
 
 #[derive(Debug, PartialEq)]
@@ -47,27 +50,25 @@ impl From<JournalError> for Refusal {
     }
 }
 
-#[test]
-fn writes_that_wait_share_a_commit_and_fail_alone() {
+#[tokio::test]
+async fn writes_that_wait_share_a_commit_and_fail_alone() {
     let fixture = Fixture::new();
     let journal = fixture.open().unwrap();
-    let results = in_one_batch(&journal, || {
-        (0..30_u32)
-            .map(|n| {
-                let journal = journal.clone();
-                thread::spawn(move || {
-                    journal.write_blocking(move |tx| {
-                        let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
-                        match n % 3 {
-                            0 => Ok((n, at.seq)),
-                            1 => Err(Refusal::Mine(n)),
-                            _ => panic!("writer {n} gives up"),
-                        }
-                    })
-                })
-            })
-            .collect()
-    });
+    let write_one = |n: u32| {
+        let journal = journal.clone();
+        tokio::spawn(async move {
+            let written = journal.try_write(move |tx| {
+                let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
+                match n % 3 {
+                    0 => Ok((n, at.seq)),
+                    1 => Err(Refusal::Mine(n)),
+                    _ => panic!("writer {n} gives up"),
+                }
+            });
+            written.await
+        })
+    };
+    let results = in_one_batch(&journal, || (0..30).map(write_one).collect()).await;
     let mut stored = Vec::new();
     for (n, result) in (0..).zip(results) {
         match n % 3 {
@@ -182,8 +183,9 @@ fn a_stop_point_is_a_death_before_or_after_one_commit() {
             write(&journal, move |tx| tx.append_leaf(leaf(&n.to_string()))).unwrap();
         }
         // A write that fails by itself is none.
-        let own: Result<(), Refusal> = journal.write_blocking(|_| Err(Refusal::Mine(0)));
-        assert_eq!(own, Err(Refusal::Mine(0)));
+        let own = JournalError::Conflict { what: "own".to_owned() };
+        let failed = write(&journal, |_| Err::<(), _>(own)).unwrap_err();
+        assert_eq!(failed.to_string(), "own");
         for _ in 0..3 {
             let dead = write(&journal, |tx| tx.append_leaf(leaf("last")));
             assert!(matches!(dead, Err(JournalError::Stopped)), "{dead:?}");

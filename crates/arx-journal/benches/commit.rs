@@ -1,0 +1,157 @@
+//! How many durable writes the journal takes, by how many callers wait at once.
+//!
+//! `small` is one row; `leaf` one audit leaf with its tree hashes; `action` what the gate writes
+//! for a permitted call: decision, intent, effect and both leaves in one write. Every write is on
+//! disk when its caller goes on. Run with `cargo bench -p arx-journal`; the figures depend on how
+//! fast the disk of the temporary directory syncs.
+
+#![expect(clippy::expect_used, reason = "a bench that cannot set up has nothing to measure")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arx_audit::LeafKind;
+use arx_journal::{
+    Journal, LeafDraft, NewDecision, NewIntent, NewRun, Packed, StateDir, SystemClock, Tx,
+    WorkflowVersion, World,
+};
+use arx_types::{Access, Decision, Digest, EffectKey, Operation, RunId, Verdict};
+use divan::counter::ItemsCount;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// Writes of one sample, shared among the callers.
+const WRITES: u64 = 4096;
+const CALLERS: [u64; 3] = [1, 8, 64];
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = CALLERS, sample_count = 10, sample_size = 1)]
+fn small(bencher: divan::Bencher<'_, '_>, callers: u64) {
+    let value = Packed::json(&json!({ "qid": 1 })).expect("packs");
+    run(bencher, callers, move |tx, n| {
+        tx.put_cached("qualys", "kb", &[(n.to_string(), value.clone())]).expect("a row");
+    });
+}
+
+#[divan::bench(args = CALLERS, sample_count = 10, sample_size = 1)]
+fn leaf(bencher: divan::Bencher<'_, '_>, callers: u64) {
+    run(bencher, callers, |tx, n| {
+        tx.append_leaf(draft(LeafKind::Register).with("n", n)).expect("a leaf");
+    });
+}
+
+#[divan::bench(args = CALLERS, sample_count = 10, sample_size = 1)]
+fn action(bencher: divan::Bencher<'_, '_>, callers: u64) {
+    let params =
+        Packed::json(&json!({ "title": "CVE-2026-0001", "urgency": "high" })).expect("packs");
+    let operation: Operation = "pagerduty.incidents:create".parse().expect("an operation");
+    let decision = Decision {
+        verdict: Verdict::Permit,
+        rule: Some("page".to_owned()),
+        reasons: vec!["rule `page` permits".to_owned()],
+        risk: None,
+    };
+    run(bencher, callers, move |tx, n| {
+        let key: EffectKey = format!("demo/CVE-{n}/1/page").parse().expect("a key");
+        let params_sha256 = Digest::of_bytes(b"params");
+        let about = |kind| draft(kind).about(&operation, Some(&key), Some(&params_sha256));
+        let seq = tx.append_leaf(about(LeafKind::Decision).decided(&decision)).expect("a leaf").seq;
+        tx.put_decision(&NewDecision {
+            seq,
+            run: run_id(),
+            workflow: "demo".to_owned(),
+            world: World::live(),
+            operation: operation.clone(),
+            access: Access::Write,
+            verdict: Verdict::Permit,
+            approval: None,
+            effect_key: Some(key.clone()),
+            request: params.clone(),
+        })
+        .expect("a decision");
+        let intent = NewIntent {
+            world: World::live(),
+            key: key.clone(),
+            run: run_id(),
+            workflow: "demo".to_owned(),
+            operation: operation.clone(),
+            params_sha256,
+            params: params.clone(),
+            covers: Vec::new(),
+        };
+        tx.intend_effect(&intent, about(LeafKind::Intent)).expect("an intent");
+    });
+}
+
+fn run(
+    bencher: divan::Bencher<'_, '_>,
+    callers: u64,
+    write: impl Fn(&mut Tx<'_>, u64) + Send + Sync + 'static,
+) {
+    let directory = TempDir::new().expect("a temporary directory");
+    let state = StateDir::open(&directory.path().join("state")).expect("a state directory");
+    let journal = Journal::open(&state, Arc::new(SystemClock)).expect("a journal");
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.block_on(start(&journal));
+    let (write, n) = (Arc::new(write), Arc::new(AtomicU64::new(0)));
+    bencher.counter(ItemsCount::new(WRITES)).bench_local(|| {
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..callers)
+                .map(|_| {
+                    let (journal, write, n) = (journal.clone(), Arc::clone(&write), Arc::clone(&n));
+                    tokio::spawn(async move {
+                        for _ in 0..WRITES / callers {
+                            let (write, n) =
+                                (Arc::clone(&write), n.fetch_add(1, Ordering::Relaxed));
+                            let written = journal.write(move |tx| {
+                                write(tx, n);
+                                Ok(())
+                            });
+                            written.await.expect("a write");
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.expect("a caller");
+            }
+        });
+    });
+}
+
+async fn start(journal: &Journal) {
+    let version = WorkflowVersion {
+        digest: Digest::of_bytes(b"demo"),
+        name: "demo".to_owned(),
+        manifest: String::new(),
+        source: String::new(),
+        policy_version: "p1".to_owned(),
+    };
+    let run = NewRun {
+        id: run_id(),
+        workflow: "demo".to_owned(),
+        version: version.digest,
+        policy_version: "p1".to_owned(),
+        world: World::live(),
+        actor: "bench".to_owned(),
+        inputs: Packed::json(&json!({})).expect("packs"),
+        args: Packed::json(&json!({})).expect("packs"),
+    };
+    let started = journal.write(move |tx| {
+        tx.put_workflow_version(&version)?;
+        tx.start_run(&run)
+    });
+    started.await.expect("a run");
+}
+
+fn run_id() -> RunId {
+    RunId::from_parts(1, 1)
+}
+
+fn draft(kind: LeafKind) -> LeafDraft {
+    LeafDraft::new(kind, "bench").of_run(&run_id(), "demo", &Digest::of_bytes(b"demo"), "p1")
+}
