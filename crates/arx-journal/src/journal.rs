@@ -226,6 +226,8 @@ impl Journal {
         });
         match read.await {
             Ok(result) => result,
+            // The runtime is shutting down.
+            Err(error) if error.is_cancelled() => Err(JournalError::Stopped),
             Err(error) => Err(JournalError::Panicked { reason: error.to_string() }),
         }
     }

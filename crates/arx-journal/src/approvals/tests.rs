@@ -111,11 +111,7 @@ fn every_vote_is_listed_with_its_words() {
     let votes = read(&journal, |reader| reader.votes(&id(1)));
     let votes: Vec<_> =
         votes.iter().map(|cast| (cast.action, cast.who.as_str(), &cast.vote)).collect();
-    assert_eq!(votes, [
-        (0, "bob", &Vote::Approve),
-        (1, "bob", &Vote::Approve),
-        (1, "carol", &no),
-    ]);
+    assert_eq!(votes, [(0, "bob", &Vote::Approve), (1, "bob", &Vote::Approve), (1, "carol", &no),]);
     assert_eq!(read(&journal, |reader| reader.votes(&id(2))), []);
 }
 
