@@ -9,9 +9,13 @@ mod bundles;
 mod command_error;
 mod commands;
 mod context;
+mod interrupt;
+mod launch;
 mod library;
 mod logging;
 mod output;
+mod progress;
+mod summary;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;

@@ -1,0 +1,284 @@
+//! Puts a run together: world, simulators, credentials, gate, driver.
+//!
+//! INVARIANT (configuration first): what is missing or refused is said for all vendors at once,
+//! before a run is begun.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arx_connectors::ALL;
+use arx_engine::start::{self, Readiness};
+use arx_engine::{Driver, Embedded, Engine as _, NewRun, OwnerError, Report, RunLock, Workflow};
+use arx_gateway::{Budgets, CallError, Checked, ConnectorSpec, Environment, Gateway, SetupError};
+use arx_journal::{Journal, World};
+use arx_sim::{Scenario, Simulators};
+use arx_types::{Digest, RunStatus};
+use arx_workflow::bundle::Manifest;
+use arx_workflow::host::HostError;
+use serde_json::Value;
+
+use crate::bundles;
+use crate::command_error::CommandError;
+use crate::context::Context;
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+
+/// A world that runs can be driven in.
+pub(crate) struct Launch<'c> {
+    ctx: &'c Context,
+    journal: Journal,
+    world: World,
+    simulators: Option<Simulators>,
+    /// One process at a time plays a scenario, because its ledger is the vendors' memory.
+    _scenario_lock: Option<RunLock>,
+    budgets: Budgets,
+}
+
+/// A gate whose vendors accept their credentials, and what the reader of the run should know.
+pub(crate) struct Ready {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The catalogue entries of every connector.
+pub(crate) fn specs() -> Vec<&'static ConnectorSpec> {
+    ALL.iter().map(|vendor| vendor.spec).collect()
+}
+
+/// The world of a simulated scenario.
+pub(crate) fn simulated(scenario: &str) -> Result<World, CommandError> {
+    scenario
+        .parse::<Scenario>()
+        .map_err(|error| CommandError::user(error.to_string()))
+        .map(|_| World::simulate(scenario))
+}
+
+impl<'c> Launch<'c> {
+    /// Opens a world; a simulated one starts its simulators on a free loopback port.
+    pub(crate) async fn open(ctx: &'c Context, world: World) -> Result<Self, CommandError> {
+        let journal = ctx.journal()?.clone();
+        let (simulators, scenario_lock) = match world.scenario() {
+            None => (None, None),
+            Some(scenario) => {
+                let lock = RunLock::take(ctx.state_dir(), "simulators", scenario);
+                let lock = lock.map_err(|error| match error {
+                    OwnerError::Alive { .. } => CommandError::denied(format!(
+                        "another process plays the scenario `{scenario}` in this state directory"
+                    ))
+                    .hint("wait for it, or use another --state-dir"),
+                    OwnerError::Io { .. } => CommandError::internal(error.to_string()),
+                })?;
+                (Some(simulators(ctx, scenario).await?), Some(lock))
+            }
+        };
+        let budgets = Budgets::default();
+        Ok(Self { ctx, journal, world, simulators, _scenario_lock: scenario_lock, budgets })
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The gate of a workflow, and what of its connectors is not ready.
+    pub(crate) fn gateway(&self, manifest: &Manifest, inputs: &Value) -> (Gateway, Readiness) {
+        // A connector that is set aside gets no variables, so that nothing is ever sent to it.
+        let used = ALL.iter().map(|vendor| vendor.spec).filter(|spec| {
+            manifest.connectors.contains_key(spec.name)
+                && !start::is_set_aside(manifest, inputs, spec.name)
+        });
+        let environment = match &self.simulators {
+            None => Environment::of_process(used),
+            Some(simulators) => {
+                let names: Vec<&str> =
+                    used.flat_map(|spec| spec.variables).map(|variable| variable.name).collect();
+                let mut pairs = simulators.environment();
+                pairs.retain(|name, _| names.contains(&name.as_str()));
+                Environment::from_pairs(pairs)
+            }
+        };
+        let bindings = arx_engine::bindings(manifest, |name| {
+            ALL.iter().find(|vendor| vendor.spec.name == name).map(|vendor| (vendor.new)())
+        });
+        let gateway = Gateway::new(self.journal.clone(), bindings, &environment, &self.budgets);
+        let readiness = start::readiness(&gateway, manifest, inputs, &specs());
+        (gateway, readiness)
+    }
+
+    /// The gate of a workflow, with every credential tried.
+    pub(crate) async fn ready(
+        &self,
+        manifest: &Manifest,
+        inputs: &Value,
+    ) -> Result<Ready, CommandError> {
+        let (gateway, readiness) = self.gateway(manifest, inputs);
+        if !readiness.missing.is_empty() {
+            return Err(missing(&readiness.missing));
+        }
+        let mut warnings: Vec<String> =
+            readiness.left_out.iter().map(|error| format!("going on without it: {error}")).collect();
+        let checked = gateway.check_credentials(self.ctx.actor(), &self.world).await?;
+        let mut refused = Vec::new();
+        for check in &checked {
+            let Err(error) = &check.result else { continue };
+            if check.optional {
+                warnings.push(format!("optional: {error}"));
+            } else if stops_the_start(error) {
+                refused.push(check);
+            } else {
+                warnings.push(error.to_string());
+            }
+        }
+        if !refused.is_empty() {
+            return Err(refusal(&refused));
+        }
+        Ok(Ready { gateway: Arc::new(gateway), warnings })
+    }
+
+    /// Takes the one place for a living process of this workflow.
+    pub(crate) fn lock(&self, workflow: &str) -> Result<RunLock, CommandError> {
+        RunLock::take(self.ctx.state_dir(), workflow, self.world.as_str()).map_err(|error| {
+            match error {
+                OwnerError::Alive { .. } => CommandError::denied(error.to_string())
+                    .code("ARX-C030")
+                    .hint("wait for it, or see `arx runs list`"),
+                OwnerError::Io { .. } => CommandError::internal(error.to_string()),
+            }
+        })
+    }
+
+    /// Refuses a workflow that somebody stopped.
+    pub(crate) async fn refuse_stopped(&self, workflow: &str) -> Result<(), CommandError> {
+        let name = workflow.to_owned();
+        let stop = self.journal.read(move |reader| reader.active_stop(&name)).await?;
+        let Some(stop) = stop else { return Ok(()) };
+        Err(CommandError::denied(format!(
+            "`{workflow}` is stopped since {} by `{}`: {}",
+            stop.at, stop.by, stop.reason
+        ))
+        .code("ARX-C031")
+        .hint(format!("`arx start {workflow}` lets it act again")))
+    }
+
+    /// Begins a run that is not recorded yet.
+    pub(crate) async fn begin(
+        &self,
+        workflow: &Workflow,
+        run: &NewRun,
+    ) -> Result<(), CommandError> {
+        let engine = Embedded::new(self.journal.clone());
+        engine.begin(workflow, run).await.map_err(|error| of_run(error.into()))
+    }
+
+    /// Drives a recorded run until it ends, parks, needs attention or is interrupted.
+    pub(crate) async fn drive(
+        &self,
+        ready: &Ready,
+        workflow: &Workflow,
+        run: &NewRun,
+        progress: &Arc<Progress>,
+        interrupt: &Interrupt,
+    ) -> Result<Report, CommandError> {
+        let driver = Driver {
+            journal: self.journal.clone(),
+            engine: Arc::new(Embedded::new(self.journal.clone())),
+            gateway: Arc::clone(&ready.gateway),
+            host: bundles::host_options()?,
+            observer: Arc::clone(progress) as Arc<dyn arx_engine::Observer>,
+        };
+        let driven = driver.drive(run, workflow, interrupt.watch()).await;
+        progress.clear();
+        let mut report = driven.map_err(of_run)?;
+        report.warnings.splice(0..0, ready.warnings.iter().cloned());
+        Ok(report)
+    }
+}
+
+/// The simulators of a scenario, with the memory that earlier runs left.
+async fn simulators(ctx: &Context, scenario: &str) -> Result<Simulators, CommandError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        CommandError::internal(format!("cannot start the simulators: {error}"))
+    };
+    let parsed: Scenario =
+        scenario.parse().map_err(|error| CommandError::user(format!("{error}")))?;
+    let ledger = ledger(ctx, scenario);
+    if let Some(directory) = ledger.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+    }
+    let options =
+        arx_sim::Options { scenario: parsed, ledger: Some(ledger), ..arx_sim::Options::default() };
+    arx_sim::start(options).await.map_err(|error| failed(&error))
+}
+
+/// Where the simulators of a scenario keep what was done to them.
+pub(crate) fn ledger(ctx: &Context, scenario: &str) -> PathBuf {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let name = if scenario.chars().all(is_plain) {
+        scenario.to_owned()
+    } else {
+        let kind = scenario.split(':').next().unwrap_or_default();
+        format!("{kind}-{}", Digest::of_bytes(scenario.as_bytes()).short())
+    };
+    ctx.state_dir().join("sim").join(format!("{name}.jsonl"))
+}
+
+/// Every variable that has no value, for all vendors at once.
+fn missing(errors: &[SetupError]) -> CommandError {
+    let mut report = CommandError::config("not every vendor is configured")
+        .code("ARX-C020")
+        .hint("set these variables in the environment, or try the workflow with --simulate");
+    for error in errors {
+        report = report.detail(error.to_string());
+    }
+    report
+}
+
+/// Whether a failed credential check stops the start: a vendor that cannot be reached fails what
+/// needs it and nothing else; one that says no will go on saying no.
+fn stops_the_start(error: &CallError) -> bool {
+    match error {
+        CallError::Credential { .. }
+        | CallError::Refused { .. }
+        | CallError::Parameters { .. }
+        | CallError::Malformed { .. } => true,
+        CallError::Unreachable { .. } | CallError::OutcomeUnknown { .. } | CallError::Sink(_) => {
+            false
+        }
+    }
+}
+
+fn refusal(refused: &[&Checked]) -> CommandError {
+    let mut report = CommandError::config("not every vendor accepts its credential")
+        .code("ARX-C021")
+        .hint("`arx doctor` checks them again");
+    for check in refused {
+        if let Err(error) = &check.result {
+            report = report.detail(error.to_string());
+        }
+    }
+    report
+}
+
+fn of_run(error: arx_engine::RunError) -> CommandError {
+    use arx_engine::{EngineError, RunError};
+    match error {
+        RunError::Host(HostError::Load(diagnostics)) => CommandError::diagnostics(diagnostics),
+        RunError::Host(error) => CommandError::internal(error.to_string()),
+        RunError::Engine(EngineError::Journal(error)) => error.into(),
+        RunError::Engine(error @ EngineError::NoRun { .. }) => CommandError::user(error.to_string()),
+    }
+}
+
+/// The exit code that a run's status stands for.
+pub(crate) fn exit_code(status: RunStatus) -> u8 {
+    match status {
+        RunStatus::Succeeded => 0,
+        RunStatus::Running | RunStatus::Failed | RunStatus::Cancelled => 1,
+        RunStatus::Parked => 3,
+        RunStatus::NeedsAttention => 4,
+        RunStatus::Interrupted => crate::interrupt::INTERRUPTED,
+    }
+}
