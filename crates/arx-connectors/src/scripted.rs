@@ -1,11 +1,62 @@
-//! A loopback server that answers as a test says, for what no faithful simulator would send.
+//! What the tests of several connectors share: a sink that keeps rows, a read from the simulators,
+//! and a loopback server that answers as a test says, for what no faithful simulator would send.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
+use arx_gateway::{Connector, GateError};
+use arx_testkit::TestGate;
+use arx_types::{Finding, FindingSink, SinkError};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+/// Keeps the id of every finding, and the names of its vulnerabilities.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Vec<(String, String)>>);
+
+impl Kept {
+    /// What was kept, ordered by id.
+    pub(crate) fn rows(&self) -> Vec<(String, String)> {
+        let mut rows = self.0.lock().expect("not poisoned").clone();
+        rows.sort();
+        rows
+    }
+}
+
+impl FindingSink for Kept {
+    fn accept(&self, page: &[Finding<'_>]) -> Result<(), SinkError> {
+        let rows = page.iter().map(|f| (f.id.to_string(), f.vulnerabilities.join(" ")));
+        self.0.lock().expect("not poisoned").extend(rows);
+        Ok(())
+    }
+}
+
+/// What a read came to: its value or error, and what the sink kept.
+pub(crate) struct Outcome {
+    pub(crate) value: Result<Value, GateError>,
+    pub(crate) rows: Vec<(String, String)>,
+}
+
+/// Reads findings from the simulators, with faults.
+pub(crate) async fn read_simulated(
+    connector: Arc<dyn Connector>,
+    faults: &str,
+    settings: Value,
+    params: Value,
+) -> Outcome {
+    let faults = faults.parse().expect("faults");
+    let options = arx_sim::Options { faults, ..arx_sim::Options::default() };
+    let simulators = arx_sim::start(options).await.expect("simulators");
+    let operation = format!("{}.findings:read", connector.spec().name);
+    let gate = TestGate::new(connector, simulators.environment(), settings, None).await;
+    let kept = Arc::new(Kept::default());
+    let sink: Arc<dyn FindingSink> = kept.clone();
+    let value = gate.read(&operation, params, Some(sink)).await;
+    simulators.shutdown().await;
+    Outcome { value, rows: kept.rows() }
+}
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]

@@ -38,7 +38,7 @@ const PASSWORD: &str = "QUALYS_PASSWORD";
 /// What `X-Requested-With` says; every call must carry one.
 const REQUESTED_WITH: &str = "arx";
 /// Paths of API calls begin so; an address that was copied with one is cut there.
-const API_PATHS: &[&str] = &["/api", "/msp"];
+const API_SEGMENTS: &[&str] = &["api", "msp"];
 
 /// The catalogue entry.
 pub static SPEC: ConnectorSpec = ConnectorSpec {
@@ -99,13 +99,7 @@ impl Connector for Qualys {
             variable: "connectors.qualys.settings",
             problem: format!("cannot be used: {problem}"),
         })?;
-        let mut base = parse_base(URL, variables.get(URL).unwrap_or_default())?;
-        let path = base.path().to_owned();
-        let end = API_PATHS.iter().filter_map(|api| path.find(api)).min();
-        let path = path.get(..end.unwrap_or(path.len())).unwrap_or_default();
-        base.set_path(path.trim_end_matches('/'));
-        base.set_query(None);
-        base.set_fragment(None);
+        let base = base(variables.get(URL).unwrap_or_default())?;
         Ok(Endpoint { base, auth: Auth::Basic { user: USERNAME, password: PASSWORD } })
     }
 
@@ -143,6 +137,17 @@ impl Connector for Qualys {
         let reset_in = header_number(headers, "x-ratelimit-towait-sec")?;
         Some(BudgetReading { remaining, reset_in: Duration::from_secs(reset_in) })
     }
+}
+
+/// The address without what belongs to single calls.
+fn base(text: &str) -> Result<url::Url, EndpointError> {
+    let mut base = parse_base(URL, text)?;
+    let segments = base.path().split('/').take_while(|segment| !API_SEGMENTS.contains(segment));
+    let path = segments.collect::<Vec<_>>().join("/");
+    base.set_path(path.trim_end_matches('/'));
+    base.set_query(None);
+    base.set_fragment(None);
+    Ok(base)
 }
 
 fn header_number(headers: &HeaderMap, name: &str) -> Option<u64> {

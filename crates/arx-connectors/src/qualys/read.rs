@@ -365,8 +365,18 @@ impl Reader<'_> {
             if (200..300).contains(&reply.status) {
                 return Ok(reply);
             }
-            if versions::is_gone(reply.status) && versions.advance(fixed, &version) {
-                continue;
+            if versions::is_gone(reply.status) {
+                if versions.advance(fixed, &version) {
+                    continue;
+                }
+                return Err(CallError::Refused {
+                    vendor: self.call.http.spec().title,
+                    status: Some(reply.status),
+                    message: format!(
+                        "no list of detections in version {version}; `api_version` in the \
+                         settings names the version to use"
+                    ),
+                });
             }
             let response = reply.collect(ERROR_BYTES_MAX).await;
             let response = response.map_err(|error| self.call.failed(error))?;

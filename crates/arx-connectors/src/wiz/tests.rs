@@ -1,6 +1,7 @@
 //! Pages as they come, addresses as they are written, and errors as they are told.
 
 mod paging;
+mod simulated;
 
 use arx_gateway::{Auth, Response};
 use arx_types::Severity;

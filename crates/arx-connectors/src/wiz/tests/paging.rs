@@ -1,27 +1,16 @@
 //! Reads of several pages against a server that answers as each test says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use arx_gateway::GateError;
 use arx_testkit::TestGate;
-use arx_types::{Finding, FindingSink, SinkError};
+use arx_types::FindingSink;
 use serde_json::{Value, json};
 
-use crate::scripted::{Asked, Reply, Scripted};
+use crate::scripted::{Asked, Kept, Reply, Scripted};
 use crate::wiz::Wiz;
-
-/// Keeps the ids of findings.
-#[derive(Default)]
-struct Kept(Mutex<Vec<String>>);
-
-impl FindingSink for Kept {
-    fn accept(&self, page: &[Finding<'_>]) -> Result<(), SinkError> {
-        self.0.lock().expect("not poisoned").extend(page.iter().map(|f| f.id.to_string()));
-        Ok(())
-    }
-}
 
 /// What a read of findings came to.
 struct Outcome {
@@ -72,8 +61,7 @@ async fn read(
     let kept = Arc::new(Kept::default());
     let sink: Arc<dyn FindingSink> = kept.clone();
     let value = gate.read("wiz.findings:read", params, Some(sink)).await;
-    let mut ids = std::mem::take(&mut *kept.0.lock().expect("not poisoned"));
-    ids.sort();
+    let ids = kept.rows().into_iter().map(|(id, _)| id).collect();
     Outcome { value, ids, server }
 }
 
