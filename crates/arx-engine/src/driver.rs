@@ -15,7 +15,7 @@ use arx_gateway::{Escalation, Gateway, RunContext};
 use arx_journal::{
     ApprovalState, Journal, JournalError, LeafDraft, NewAction, NewApproval, Packed,
 };
-use arx_types::RunStatus;
+use arx_types::{Digest, RunStatus};
 use arx_workflow::host::{CallId, Event, Host, HostError, HostOptions, Reply, Script};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -34,6 +34,8 @@ const CALLS_MAX: usize = 64;
 const INTERRUPT_GRACE: Duration = Duration::from_millis(500);
 /// The most steps that a mismatch report names on each side.
 const MISMATCH_SHOWN_MAX: usize = 5;
+/// The most actions that the leaf of a request lists; its digest commits to all of them.
+const ACTIONS_LISTED_MAX: usize = 200;
 
 /// Drives runs.
 #[derive(Clone)]
@@ -427,7 +429,7 @@ impl Session<'_> {
             actions.push(NewAction {
                 digest: escalation.digest,
                 operation: escalation.action.operation.clone(),
-                preview: Packed::json(&escalation.action)?,
+                preview: Packed::json(&preview(escalation))?,
                 effect_key: escalation.action.effect.clone(),
                 risk: escalation.decision.risk.as_ref().map(Packed::json).transpose()?,
                 reason: escalation.decision.reasons.join("; "),
@@ -457,7 +459,9 @@ impl Session<'_> {
             .with("approval", request.id.as_str())
             .with("expires_at", request.expires_at.to_string())
             .with("quorum", request.quorum)
-            .with("actions", listed);
+            .with("n_actions", listed.len())
+            .with("actions_sha256", digest_of(&listed))
+            .with("actions", listed.into_iter().take(ACTIONS_LISTED_MAX).collect::<Vec<_>>());
         let text = format!("{} waits for approval", request.id);
         self.driver
             .journal
@@ -594,6 +598,21 @@ impl Session<'_> {
         });
         Ok(report)
     }
+}
+
+/// What a human is shown of a call, with what asked for it.
+fn preview(escalation: &Escalation) -> Value {
+    let mut preview = to_json(&escalation.action);
+    if let Value::Object(fields) = &mut preview {
+        fields.insert("rule".to_owned(), json!(escalation.decision.rule));
+        fields.insert("reasons".to_owned(), json!(escalation.decision.reasons));
+    }
+    preview
+}
+
+/// The digest of a list that is too long to stand in a leaf.
+fn digest_of(listed: &[Value]) -> String {
+    Digest::of_json(&listed).unwrap_or_else(|_| Digest::of_bytes(b"")).to_string()
 }
 
 fn to_json(value: &impl serde::Serialize) -> Value {
