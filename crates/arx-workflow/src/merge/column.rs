@@ -4,7 +4,7 @@
 //! memory; a column grows by chunks.
 
 /// Values in one chunk.
-const CHUNK_LEN: usize = 1 << 14;
+const CHUNK_LEN: usize = 1 << 13;
 
 /// An append-only sequence in chunks of [`CHUNK_LEN`].
 #[derive(Debug)]
@@ -36,16 +36,12 @@ impl<T: Copy> Column<T> {
         self.len += 1;
     }
 
-    pub(super) fn get(&self, at: usize) -> Option<T> {
-        self.chunks.get(at / CHUNK_LEN)?.get(at % CHUNK_LEN).copied()
+    pub(super) fn get(&self, at: usize) -> Option<&T> {
+        self.chunks.get(at / CHUNK_LEN)?.get(at % CHUNK_LEN)
     }
 
-    pub(super) fn set(&mut self, at: usize, value: T) {
-        if let Some(slot) =
-            self.chunks.get_mut(at / CHUNK_LEN).and_then(|chunk| chunk.get_mut(at % CHUNK_LEN))
-        {
-            *slot = value;
-        }
+    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+        self.chunks.get_mut(at / CHUNK_LEN)?.get_mut(at % CHUNK_LEN)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = T> + '_ {

@@ -2,16 +2,20 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arx_types::{Digest, SinkError};
 use sha2::{Digest as _, Sha256};
 
 use super::alias::{Resolution, listed};
 use super::assets::AssetTable;
-use super::dataset::{Dataset, Findings, Group};
+use super::dataset::{Dataset, Group};
 use super::facts::{Facts, Scores, has_words};
-use super::merged::{Below, FindingGroup, Merged, SourceCount, SourceRead, Vulnerability};
-use super::reach::{Ordered, Reach, Run, Surveyor, lineage};
+use super::findings::{Findings, Ordered};
+use super::merged::{
+    AffectedAsset, Below, FindingGroup, Merged, SourceCount, SourceRead, Vulnerability,
+};
+use super::reach::{AssetOf, Reach, Run, Surveyor, lineage};
 use super::thresholds::{Thresholds, cvss, epss};
 
 /// Aliases shown of one vulnerability.
@@ -27,7 +31,9 @@ const REASONS_SHOWN_MAX: usize = 20;
 pub fn merge(datasets: Vec<Dataset>, thresholds: &Thresholds) -> Result<Merged, SinkError> {
     let mut datasets = unite(datasets)?;
     let sources: Vec<SourceRead> = datasets.iter().map(source_read).collect();
-    let ordered: Vec<Ordered> = datasets.iter().map(Ordered::of).collect();
+    datasets.iter_mut().for_each(|dataset| dataset.findings.forget_ids());
+    let ordered: Vec<Ordered> =
+        datasets.iter().map(|dataset| dataset.findings.ordered(dataset.groups.len())).collect();
     let tables: Vec<AssetTable> =
         datasets.iter_mut().map(|dataset| std::mem::take(&mut dataset.assets)).collect();
     let findings: Vec<Findings> =
@@ -75,8 +81,9 @@ pub fn merge(datasets: Vec<Dataset>, thresholds: &Thresholds) -> Result<Merged, 
     }
     drop((ordered, findings));
 
+    let mut shown = Shown { sources: &sources, tables: &tables, assets: BTreeMap::new() };
     let mut vulnerabilities: Vec<Vulnerability> =
-        drafts.into_iter().map(|draft| draft.finish(&sources, &tables, &resolution)).collect();
+        drafts.into_iter().map(|draft| draft.finish(&mut shown, &resolution)).collect();
     vulnerabilities.sort_by(|left, right| {
         let rank = |of: &Vulnerability| (Reverse(of.severity), Reverse(of.cvss.map(tenths)));
         rank(left).cmp(&rank(right)).then_with(|| left.id.cmp(&right.id))
@@ -178,6 +185,26 @@ fn groups(members: &[Member<'_>]) -> Vec<FindingGroup> {
         .collect()
 }
 
+/// The assets that are shown, each made once.
+struct Shown<'a> {
+    sources: &'a [SourceRead],
+    tables: &'a [AssetTable],
+    assets: BTreeMap<AssetOf, Arc<AffectedAsset>>,
+}
+
+impl Shown<'_> {
+    fn asset(&mut self, of: AssetOf) -> Option<Arc<AffectedAsset>> {
+        if let Some(asset) = self.assets.get(&of) {
+            return Some(Arc::clone(asset));
+        }
+        let (part, asset) = of;
+        let asset = self.tables.get(part)?.show(&self.sources.get(part)?.source, asset)?;
+        let asset = Arc::new(asset);
+        self.assets.insert(of, Arc::clone(&asset));
+        Some(asset)
+    }
+}
+
 /// A qualifying vulnerability before its texts are copied.
 struct Draft<'a> {
     id: &'a str,
@@ -187,12 +214,7 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn finish(
-        self,
-        sources: &[SourceRead],
-        tables: &[AssetTable],
-        resolution: &Resolution<'_>,
-    ) -> Vulnerability {
+    fn finish(self, shown: &mut Shown<'_>, resolution: &Resolution<'_>) -> Vulnerability {
         let facts = self.facts();
         let folded = self.folded(resolution);
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -209,14 +231,7 @@ impl Draft<'_> {
             findings: self.members.iter().map(|member| member.findings).sum(),
             sources: self.source_counts(),
             asset_count: self.reach.asset_count,
-            assets: self
-                .reach
-                .assets
-                .iter()
-                .filter_map(|(part, asset)| {
-                    tables.get(*part)?.show(&sources.get(*part)?.source, *asset)
-                })
-                .collect(),
+            assets: self.reach.assets.iter().filter_map(|of| shown.asset(*of)).collect(),
             projects: owned(&self.reach.projects),
             subscriptions: owned(&self.reach.subscriptions),
             packages: facts.packages.to_strings(),

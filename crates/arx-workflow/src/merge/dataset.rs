@@ -9,10 +9,10 @@ use hashbrown::HashTable;
 use jiff::Timestamp;
 
 use super::assets::{AssetHash, AssetIndex, AssetTable};
-use super::column::Column;
-use super::facts::Facts;
+use super::facts::{Facts, TextsHash};
+use super::findings::{Findings, Place};
 
-/// Distinct findings taken from one source in one run.
+/// Rows taken from one source in one run.
 pub const FINDINGS_MAX: usize = 5_000_000;
 /// Distinct assets taken from one source in one run.
 pub const ASSETS_MAX: usize = 500_000;
@@ -43,8 +43,8 @@ impl Default for Limits {
     }
 }
 
-/// Keys of the hash tables: unknown to whoever writes identifiers, and the same for all datasets
-/// of a process, so that two reads of one source can be joined.
+/// Keys of the hashes of identifiers: unknown to whoever writes these, and the same for all
+/// datasets of a process, so that two reads of one source can be joined.
 pub(super) static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// Which vulnerabilities a finding names, in canonical form, sorted and without repetition.
@@ -63,82 +63,15 @@ pub(super) struct Group {
     pub(super) facts: Facts,
 }
 
-/// Where a finding belongs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) group: u32,
-    pub(super) asset: AssetIndex,
-}
-
 /// A finding as it enters: what is worked out before any lock is taken.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     pub(super) id_hash: u64,
     pub(super) digest: [u8; 32],
-    /// Which of the page's identities.
-    pub(super) identity: usize,
+    pub(super) group: u32,
     pub(super) asset: AssetHash,
+    pub(super) texts: TextsHash,
     pub(super) first_seen: Option<Timestamp>,
-}
-
-/// The distinct findings of one source: 48 bytes each, and 5 to 10 in the table of identifiers
-/// while they are read.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) digests: Column<[u8; 32]>,
-    pub(super) places: Column<Place>,
-    id_hashes: Column<u64>,
-    index: HashTable<u32>,
-}
-
-impl Findings {
-    pub(super) fn len(&self) -> usize {
-        self.digests.len()
-    }
-
-    /// Keeps a finding; `false` when its row is known already.
-    ///
-    /// Of two contents of one row the one with the smaller digest stays, whichever came first.
-    fn insert(
-        &mut self,
-        id_hash: u64,
-        digest: [u8; 32],
-        place: Place,
-        limit: usize,
-    ) -> Result<bool, SinkError> {
-        let Self { digests, places, id_hashes, index } = self;
-        if let Some(at) = index.find(id_hash, |at| id_hashes.get(*at as usize) == Some(id_hash)) {
-            let at = *at as usize;
-            if digests.get(at).is_some_and(|kept| digest < kept) {
-                digests.set(at, digest);
-                places.set(at, place);
-            }
-            return Ok(false);
-        }
-        let too_many = SinkError::TooMany { what: "findings", limit };
-        let at = u32::try_from(digests.len()).map_err(|_| too_many.clone())?;
-        if digests.len() >= limit {
-            return Err(too_many);
-        }
-        digests.push(digest);
-        places.push(place);
-        id_hashes.push(id_hash);
-        index.insert_unique(id_hash, at, |at| id_hashes.get(*at as usize).unwrap_or(0));
-        Ok(true)
-    }
-
-    fn drop_index(&mut self) {
-        self.index = HashTable::new();
-    }
-
-    fn rebuild_index(&mut self) {
-        let id_hashes = &self.id_hashes;
-        let mut index = HashTable::with_capacity(id_hashes.len());
-        for (at, id_hash) in (0_u32..).zip(id_hashes.iter()) {
-            index.insert_unique(id_hash, at, |at| id_hashes.get(*at as usize).unwrap_or(0));
-        }
-        self.index = index;
-    }
 }
 
 /// Everything kept of one source's findings; made by [`Fold::finish`](super::Fold::finish), joined
@@ -192,44 +125,34 @@ impl Dataset {
     }
 
     /// Takes one page.
-    pub(super) fn take(
-        &mut self,
-        page: &[Finding<'_>],
-        identities: Vec<Identity>,
-        rows: &[Row],
-    ) -> Result<(), SinkError> {
-        let groups = identities
-            .into_iter()
-            .map(|identity| self.group(identity))
-            .collect::<Result<Vec<_>, _>>()?;
-        let limits = self.limits;
+    pub(super) fn take(&mut self, page: &[Finding<'_>], rows: &[Row]) -> Result<(), SinkError> {
+        // One loop for each structure: the processor then waits for several look-ups at once.
+        let mut assets = Vec::with_capacity(page.len());
         for (finding, row) in page.iter().zip(rows) {
-            let group = groups.get(row.identity).copied().unwrap_or_default();
-            let asset = self.assets.add(&finding.asset, row.asset, limits.assets)?;
-            if let Some(group) = self.groups.get_mut(group as usize) {
-                group.facts.add(finding, row.first_seen);
+            assets.push(self.assets.add(&finding.asset, row.asset, self.limits.assets)?);
+        }
+        for (finding, row) in page.iter().zip(rows) {
+            if let Some(group) = self.groups.get_mut(row.group as usize) {
+                group.facts.add(finding, row.texts, row.first_seen);
             }
-            let place = Place { group, asset };
-            let new = self.findings.insert(row.id_hash, row.digest, place, limits.findings)?;
-            self.duplicates += u64::from(!new);
+        }
+        for (row, asset) in rows.iter().zip(assets) {
+            let place = Place { group: row.group, asset };
+            self.findings.push(row.id_hash, row.digest, place, self.limits.findings)?;
         }
         Ok(())
     }
 
-    /// Gives back what only reading needs.
+    /// Ends the read.
     pub(super) fn seal(&mut self, complete: bool) {
         self.complete = complete;
-        self.findings.drop_index();
+        self.duplicates += self.findings.settle();
         self.names = HashSet::new();
     }
 
     /// Takes in another read of the same source, as if both had been one.
     pub(super) fn absorb(&mut self, other: &Self) -> Result<(), SinkError> {
-        self.complete &= other.complete;
-        self.duplicates += other.duplicates;
-        self.findings.rebuild_index();
-        let limits = self.limits;
-        let assets = self.assets.absorb(&other.assets, limits.assets)?;
+        let assets = self.assets.absorb(&other.assets, self.limits.assets)?;
         let mut groups = Vec::with_capacity(other.groups.len());
         for group in &other.groups {
             let at = self.group(group.identity.clone())?;
@@ -238,19 +161,19 @@ impl Dataset {
             }
             groups.push(at);
         }
-        let Findings { digests, places, id_hashes, .. } = &other.findings;
-        for ((digest, place), id_hash) in digests.iter().zip(places.iter()).zip(id_hashes.iter()) {
-            let group = groups.get(place.group as usize).copied().unwrap_or_default();
+        for (id_hash, digest, place) in other.findings.counting() {
+            let group = place.group().and_then(|group| groups.get(group)).copied();
             let asset = assets.get(place.asset.at()).copied().unwrap_or(AssetIndex::NONE);
-            let place = Place { group, asset };
-            let new = self.findings.insert(id_hash, digest, place, limits.findings)?;
-            self.duplicates += u64::from(!new);
+            let place = Place { group: group.unwrap_or_default(), asset };
+            self.findings.push(id_hash, digest, place, self.limits.findings)?;
         }
-        self.findings.drop_index();
+        self.duplicates += other.duplicates;
+        self.seal(self.complete && other.complete);
         Ok(())
     }
 
-    fn group(&mut self, identity: Identity) -> Result<u32, SinkError> {
+    /// The group of the findings with this identity.
+    pub(super) fn group(&mut self, identity: Identity) -> Result<u32, SinkError> {
         let hash = KEYS.hash_one(&identity);
         let Self { groups, group_index, names, limits, .. } = self;
         let known = group_index.find(hash, |at| {

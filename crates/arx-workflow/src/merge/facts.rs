@@ -4,7 +4,11 @@
 //! union, or the best under a total order. A bounded union keeps the smallest members, which is
 //! such a join; keeping the first ones would not be.
 
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
+use std::sync::LazyLock;
+
 use arx_types::{Finding, Severity};
+use hashbrown::DefaultHashBuilder;
 use jiff::Timestamp;
 
 /// The longest description or remediation kept, in bytes.
@@ -97,6 +101,26 @@ fn bit(severity: Severity) -> u8 {
     }
 }
 
+/// Keys of the hashes of texts.
+static KEYS: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+
+/// The hash of what scanners repeat in every row about a vulnerability: texts that were joined
+/// once need no second look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TextsHash(u64);
+
+impl TextsHash {
+    pub(super) fn of(finding: &Finding<'_>) -> Self {
+        let mut hasher = KEYS.build_hasher();
+        finding.title.hash(&mut hasher);
+        finding.description.hash(&mut hasher);
+        finding.remediation.hash(&mut hasher);
+        finding.package.hash(&mut hasher);
+        finding.fixed_version.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
 /// Everything kept of the findings that name the same vulnerabilities.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
@@ -108,18 +132,28 @@ pub(super) struct Facts {
     pub(super) fixed_versions: Smallest<PACKAGES_MAX>,
     pub(super) urls: Smallest<URLS_MAX>,
     pub(super) first_seen: Option<Timestamp>,
+    /// Of the texts joined last.
+    texts: Option<TextsHash>,
 }
 
 impl Facts {
-    pub(super) fn add(&mut self, finding: &Finding<'_>, first_seen: Option<Timestamp>) {
+    pub(super) fn add(
+        &mut self,
+        finding: &Finding<'_>,
+        texts: TextsHash,
+        first_seen: Option<Timestamp>,
+    ) {
         self.scores.join(Scores::of(finding));
+        self.urls.add(&finding.url);
+        self.first_seen = earliest(self.first_seen, first_seen);
+        if self.texts.replace(texts) == Some(texts) {
+            return;
+        }
         keep_title(&mut self.title, &finding.title);
         keep_prose(&mut self.description, &finding.description);
         keep_prose(&mut self.remediation, &finding.remediation);
         self.packages.add(&finding.package);
         self.fixed_versions.add(&finding.fixed_version);
-        self.urls.add(&finding.url);
-        self.first_seen = earliest(self.first_seen, first_seen);
     }
 
     pub(super) fn join(&mut self, other: &Self) {

@@ -1,23 +1,26 @@
 //! Taking findings while they stream in.
 //!
-//! What costs time (digests, canonical names, the lines of the record) is done on the thread that
-//! read the page; the lock is taken once a page, for look-ups and a few copies.
+//! What costs time (digests, hashes, the lines of the record) is done on the thread that read the
+//! page; the lock is taken once a page, for look-ups and a few copies.
 
-use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
-use std::io::Write as _;
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use arx_types::{Digest, Finding, FindingSink, SinkError};
-use hashbrown::HashTable;
 use jiff::Timestamp;
 
 use super::assets::AssetHash;
-use super::dataset::{Dataset, Identity, KEYS, Limits, NAMES_PER_FINDING_MAX, Row};
-use super::name::{Registry, canonical};
+use super::dataset::{Dataset, KEYS, Limits, Row};
+use super::facts::TextsHash;
+use super::json::push_text;
+use super::spelling::{Meaning, SpellingIndex, Spellings, identify, nameless};
 
 /// The most bytes of lines handed to a recorder at once; only a single longer line may exceed it.
 pub const LINEAGE_CHUNK_BYTES_MAX: usize = 256 * 1024;
+
+/// Room set aside for one line of the record, so that a page's lines rarely move while they grow.
+const LINE_BYTES_EXPECTED: usize = 256;
 
 /// Keeps the complete list of source findings.
 ///
@@ -34,6 +37,7 @@ pub trait LineageRecorder: Send + Sync {
 pub struct Fold {
     source: String,
     recorder: Arc<dyn LineageRecorder>,
+    spellings: RwLock<Spellings>,
     state: Mutex<Option<State>>,
     /// A page was not kept: whatever the reader says, the read is not complete.
     spoilt: AtomicBool,
@@ -62,6 +66,7 @@ impl Fold {
         Self {
             source: source.to_owned(),
             recorder,
+            spellings: RwLock::default(),
             state: Mutex::new(Some(state)),
             spoilt: AtomicBool::new(false),
         }
@@ -81,22 +86,96 @@ impl Fold {
         Ok(dataset)
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, Option<State>>, SinkError> {
-        // A thread that panicked while it held the lock may have left half a page.
-        self.state.lock().map_err(|_| SinkError::NotRecorded {
-            reason: "an earlier page was not folded to its end".to_owned(),
-        })
-    }
-
     fn take(&self, page: &[Finding<'_>]) -> Result<(), SinkError> {
-        let prepared = Prepared::of(&self.source, page)?;
+        let meanings = self.learn(page)?;
+        let (rows, lines) = self.prepare(page, &meanings)?;
         let full = {
             let mut guard = self.lock()?;
             let state = guard.as_mut().ok_or_else(finished)?;
-            state.dataset.take(page, prepared.identities, &prepared.rows)?;
-            state.add_lines(prepared.lines)
+            state.dataset.take(page, &rows)?;
+            state.add_lines(lines)
         };
         full.into_iter().try_for_each(|chunk| self.recorder.record(chunk))
+    }
+
+    /// What the findings of a page mean; spellings that are new are learnt.
+    fn learn(&self, page: &[Finding<'_>]) -> Result<Vec<PageMeaning>, SinkError> {
+        let known: Vec<Option<SpellingIndex>> = {
+            let spellings = self.spellings()?;
+            page.iter().map(|finding| spellings.find(finding)).collect()
+        };
+        let n_new = known.iter().filter(|known| known.is_none()).count();
+        let mut learnt = Vec::with_capacity(n_new);
+        for (finding, _) in page.iter().zip(&known).filter(|(_, known)| known.is_none()) {
+            let named = identify(finding)?;
+            let is_named = named.is_some();
+            let identity = named.unwrap_or_else(|| nameless(&self.source, finding));
+            learnt.push((finding, is_named, identity));
+        }
+        // One lock at a time, so that no order of locks is needed.
+        let mut groups = Vec::with_capacity(n_new);
+        if n_new > 0 {
+            let mut guard = self.lock()?;
+            let dataset = &mut guard.as_mut().ok_or_else(finished)?.dataset;
+            for (_, _, identity) in &learnt {
+                groups.push(dataset.group(identity.clone())?);
+            }
+        }
+        let mut new = Vec::with_capacity(n_new);
+        if n_new > 0 {
+            let mut spellings = self.spellings.write().map_err(|_| broken())?;
+            for ((finding, is_named, identity), group) in learnt.into_iter().zip(groups) {
+                let meaning = Meaning::new(&identity, group);
+                let shared =
+                    if is_named { spellings.insert(finding, meaning) } else { Err(meaning) };
+                new.push(shared.map_or_else(PageMeaning::Own, PageMeaning::Shared));
+            }
+        }
+        let mut new = new.into_iter();
+        known
+            .into_iter()
+            .map(|known| known.map(PageMeaning::Shared).or_else(|| new.next()).ok_or_else(broken))
+            .collect()
+    }
+
+    /// Works out all that needs no lock of the dataset: rows, and lines in chunks.
+    fn prepare(
+        &self,
+        page: &[Finding<'_>],
+        meanings: &[PageMeaning],
+    ) -> Result<(Vec<Row>, Vec<Vec<u8>>), SinkError> {
+        let spellings = self.spellings()?;
+        let mut rows = Vec::with_capacity(page.len());
+        let mut lines = Lines::new(&self.source, page.len());
+        let mut last_seen = ("", None);
+        for (finding, meaning) in page.iter().zip(meanings) {
+            if finding.first_seen != last_seen.0 {
+                last_seen = (&*finding.first_seen, timestamp(&finding.first_seen));
+            }
+            let meaning = match meaning {
+                PageMeaning::Shared(at) => spellings.get(*at).ok_or_else(broken)?,
+                PageMeaning::Own(meaning) => meaning,
+            };
+            let digest = finding.digest(&self.source);
+            lines.add(finding, &digest, &meaning.json);
+            rows.push(Row {
+                id_hash: id_hash(finding, &digest),
+                digest: digest.0,
+                group: meaning.group,
+                asset: AssetHash::of(&finding.asset),
+                texts: TextsHash::of(finding),
+                first_seen: last_seen.1,
+            });
+        }
+        Ok((rows, lines.finish()))
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, Option<State>>, SinkError> {
+        self.state.lock().map_err(|_| broken())
+    }
+
+    fn spellings(&self) -> Result<RwLockReadGuard<'_, Spellings>, SinkError> {
+        self.spellings.read().map_err(|_| broken())
     }
 }
 
@@ -108,6 +187,11 @@ impl FindingSink for Fold {
 
 fn finished() -> SinkError {
     SinkError::NotRecorded { reason: "the read is over".to_owned() }
+}
+
+/// A thread that panicked while it held a lock may have left half a page.
+fn broken() -> SinkError {
+    SinkError::NotRecorded { reason: "an earlier page was not folded to its end".to_owned() }
 }
 
 impl State {
@@ -128,38 +212,6 @@ impl State {
     }
 }
 
-/// A page, worked out as far as is possible without the lock.
-struct Prepared {
-    identities: Vec<Identity>,
-    rows: Vec<Row>,
-    lines: Vec<Vec<u8>>,
-}
-
-impl Prepared {
-    fn of(source: &str, page: &[Finding<'_>]) -> Result<Self, SinkError> {
-        let mut identities = Identities::default();
-        let mut rows = Vec::with_capacity(page.len());
-        let mut lines = Lines::new(source);
-        let mut last_seen = ("", None);
-        for finding in page {
-            if finding.first_seen != last_seen.0 {
-                last_seen = (&*finding.first_seen, timestamp(&finding.first_seen));
-            }
-            let digest = finding.digest(source);
-            let identity = identities.of(source, page, rows.len(), finding, &digest)?;
-            lines.add(finding, &digest, identities.get(identity));
-            rows.push(Row {
-                id_hash: id_hash(finding, &digest),
-                digest: digest.0,
-                identity,
-                asset: AssetHash::of(&finding.asset),
-                first_seen: last_seen.1,
-            });
-        }
-        Ok(Self { identities: identities.found, rows, lines: lines.finish() })
-    }
-}
-
 fn timestamp(text: &str) -> Option<Timestamp> {
     text.trim().parse().ok()
 }
@@ -170,142 +222,48 @@ fn id_hash(finding: &Finding<'_>, digest: &Digest) -> u64 {
     if finding.id.is_empty() { KEYS.hash_one(digest) } else { KEYS.hash_one(&*finding.id) }
 }
 
-/// The identities of one page, each worked out once.
-#[derive(Default)]
-struct Identities {
-    found: Vec<Identity>,
-    /// Hash of the names as written, the first finding that has them, its identity.
-    index: HashTable<(u64, usize, usize)>,
-}
-
-impl Identities {
-    fn get(&self, at: usize) -> Option<&Identity> {
-        self.found.get(at)
-    }
-
-    fn of(
-        &mut self,
-        source: &str,
-        page: &[Finding<'_>],
-        at: usize,
-        finding: &Finding<'_>,
-        digest: &Digest,
-    ) -> Result<usize, SinkError> {
-        let mut hasher = KEYS.build_hasher();
-        finding.vulnerabilities.hash(&mut hasher);
-        finding.aliases.hash(&mut hasher);
-        let hash = hasher.finish();
-        let known = self.index.find(hash, |(known, first, _)| {
-            *known == hash
-                && page.get(*first).is_some_and(|first| {
-                    first.vulnerabilities == finding.vulnerabilities
-                        && first.aliases == finding.aliases
-                })
-        });
-        if let Some((_, _, identity)) = known {
-            return Ok(*identity);
-        }
-        let identity = self.found.len();
-        match identify(&finding.vulnerabilities, &finding.aliases)? {
-            Some(named) => {
-                self.found.push(named);
-                self.index.insert_unique(hash, (hash, at, identity), |(hash, _, _)| *hash);
-            }
-            None => self.found.push(nameless(source, &finding.id, digest)),
-        }
-        Ok(identity)
-    }
-}
-
-/// The identity that names and aliases give; `None` when none of them is a name.
-fn identify<T: AsRef<str>>(names: &[T], aliases: &[T]) -> Result<Option<Identity>, SinkError> {
-    if names.len() + aliases.len() > NAMES_PER_FINDING_MAX {
-        let what = "names of vulnerabilities in one finding";
-        return Err(SinkError::TooMany { what, limit: NAMES_PER_FINDING_MAX });
-    }
-    let clean = |texts: &[T]| {
-        let mut clean: Vec<String> =
-            texts.iter().filter_map(|text| canonical(text.as_ref())).collect();
-        clean.sort_unstable();
-        clean.dedup();
-        clean
-    };
-    let (mut names, mut aliases) = (clean(names), clean(aliases));
-    if names.is_empty() {
-        // Aliases alone name it: by the best registry there is.
-        let Some(best) = aliases.iter().map(|alias| Registry::of(alias)).min() else {
-            return Ok(None);
-        };
-        names = aliases.iter().filter(|alias| Registry::of(alias) == best).cloned().collect();
-    } else if let [name] = names.as_slice()
-        && Registry::of(name) != Registry::Cve
-    {
-        let cves: Vec<_> =
-            aliases.iter().filter(|alias| Registry::of(alias) == Registry::Cve).collect();
-        if let [cve] = cves.as_slice() {
-            let cve = (*cve).clone();
-            aliases.append(&mut names);
-            aliases.sort_unstable();
-            names.push(cve);
-        }
-    }
-    aliases.retain(|alias| !names.contains(alias));
-    aliases.dedup();
-    Ok(Some(Identity { names, aliases }))
-}
-
-/// A finding that names nothing stands for itself.
-fn nameless(source: &str, id: &str, digest: &Digest) -> Identity {
-    let row = canonical(id).unwrap_or_else(|| digest.short());
-    let name = canonical(&format!("{source}-FINDING-{row}")).unwrap_or(row);
-    Identity { names: vec![name], aliases: Vec::new() }
+/// What a finding of a page means.
+enum PageMeaning {
+    /// What others spelt the same way mean.
+    Shared(SpellingIndex),
+    /// What no other means.
+    Own(Meaning),
 }
 
 /// The lines of one page, in chunks.
 struct Lines {
-    source: Vec<u8>,
+    /// How every line starts.
+    start: Vec<u8>,
     full: Vec<Vec<u8>>,
     lines: Vec<u8>,
 }
 
 impl Lines {
-    fn new(source: &str) -> Self {
-        let mut json = Vec::new();
-        push_json(&mut json, source);
-        Self { source: json, full: Vec::new(), lines: Vec::new() }
+    fn new(source: &str, n_lines: usize) -> Self {
+        let mut start = b"{\"source\":".to_vec();
+        push_text(&mut start, source);
+        start.extend_from_slice(b",\"id\":");
+        let bytes = n_lines.saturating_mul(LINE_BYTES_EXPECTED).min(LINEAGE_CHUNK_BYTES_MAX);
+        Self { start, full: Vec::new(), lines: Vec::with_capacity(bytes) }
     }
 
-    fn add(&mut self, finding: &Finding<'_>, digest: &Digest, identity: Option<&Identity>) {
-        let start = self.lines.len();
-        self.write(finding, digest, identity);
-        if self.lines.len() > LINEAGE_CHUNK_BYTES_MAX && start > 0 {
-            let line = self.lines.split_off(start);
-            self.full.push(std::mem::replace(&mut self.lines, line));
-        }
-    }
-
-    fn write(&mut self, finding: &Finding<'_>, digest: &Digest, identity: Option<&Identity>) {
+    fn add(&mut self, finding: &Finding<'_>, digest: &Digest, end: &[u8]) {
         let out = &mut self.lines;
-        out.extend_from_slice(b"{\"source\":");
-        out.extend_from_slice(&self.source);
-        out.extend_from_slice(b",\"id\":");
-        push_json(out, &finding.id);
+        let start = out.len();
+        out.extend_from_slice(&self.start);
+        push_text(out, &finding.id);
         out.extend_from_slice(b",\"digest\":\"");
         let mut hexadecimal = [0; 64];
         if hex::encode_to_slice(digest.0, &mut hexadecimal).is_ok() {
             out.extend_from_slice(&hexadecimal);
         }
         out.extend_from_slice(b"\",\"asset\":");
-        push_json(out, &finding.asset.id);
-        out.extend_from_slice(b",\"vulnerabilities\":[");
-        if let Some(identity) = identity {
-            push_list(out, &identity.names);
-            if !identity.aliases.is_empty() {
-                out.extend_from_slice(b"],\"aliases\":[");
-                push_list(out, &identity.aliases);
-            }
+        push_text(out, &finding.asset.id);
+        out.extend_from_slice(end);
+        if out.len() > LINEAGE_CHUNK_BYTES_MAX && start > 0 {
+            let line = out.split_off(start);
+            self.full.push(std::mem::replace(&mut self.lines, line));
         }
-        out.extend_from_slice(b"]}\n");
     }
 
     fn finish(mut self) -> Vec<Vec<u8>> {
@@ -314,35 +272,4 @@ impl Lines {
         }
         self.full
     }
-}
-
-fn push_list(out: &mut Vec<u8>, texts: &[String]) {
-    for (at, text) in texts.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        push_json(out, text);
-    }
-}
-
-/// Most texts need no escape, and looking for one is cheaper than the general way.
-fn push_json(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        for character in text.chars() {
-            let mut utf8 = [0; 4];
-            match character {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\u{0}'..='\u{1f}' => {
-                    // Writing into memory does not fail.
-                    let _ = write!(out, "\\u{:04x}", u32::from(character));
-                }
-                _ => out.extend_from_slice(character.encode_utf8(&mut utf8).as_bytes()),
-            }
-        }
-    } else {
-        out.extend_from_slice(text.as_bytes());
-    }
-    out.push(b'"');
 }

@@ -1,6 +1,7 @@
 //! The result of a merge: what people see, what is journalled, and the accounts that must balance.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arx_types::{Digest, Severity};
 use jiff::Timestamp;
@@ -28,6 +29,19 @@ pub struct Merged {
     pub aliases: Vec<AliasDecision>,
     /// Every finding, in exactly one group, counted by the vulnerabilities that it names.
     pub groups: Vec<FindingGroup>,
+}
+
+/// What a workflow sees of a [`Merged`].
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct View<'a> {
+    id: Digest,
+    complete: bool,
+    findings_read: u64,
+    /// Vulnerabilities, qualifying or not.
+    merged: usize,
+    sources: &'a [SourceRead],
+    vulnerabilities: &'a [Vulnerability],
+    below_threshold: usize,
 }
 
 /// What one source gave.
@@ -73,7 +87,8 @@ pub struct Vulnerability {
     /// Distinct assets, counted within each source: sources share no asset identifiers.
     pub asset_count: u64,
     /// The assets that matter most: by business impact, then exposure, then name.
-    pub assets: Vec<AffectedAsset>,
+    #[serde(with = "shared")]
+    pub assets: Vec<Arc<AffectedAsset>>,
     /// Projects of all its assets.
     pub projects: Vec<String>,
     /// Subscriptions of all its assets.
@@ -90,6 +105,29 @@ pub struct Vulnerability {
     pub merged_because: Vec<String>,
     /// Commits to the findings behind it.
     pub lineage: Digest,
+}
+
+/// Assets that matter are on many lists; in memory each is there once.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::AffectedAsset;
+
+    pub(super) fn serialize<S: Serializer>(
+        assets: &[Arc<AffectedAsset>],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(assets.iter().map(|asset| &**asset))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Arc<AffectedAsset>>, D::Error> {
+        let assets = Vec::<AffectedAsset>::deserialize(deserializer)?;
+        Ok(assets.into_iter().map(Arc::new).collect())
+    }
 }
 
 /// How many findings of one source name a vulnerability.
@@ -234,16 +272,25 @@ impl Merged {
     }
 
     /// What a workflow sees: no list in it grows with the number of findings.
+    ///
+    /// With thousands of vulnerabilities a JSON value weighs several times its text; to write
+    /// text, serialise [`Self::view`].
     #[must_use]
     pub fn visible(&self) -> Value {
-        json!({
-            "id": self.id,
-            "complete": self.complete(),
-            "findings_read": self.findings_read,
-            "merged": self.vulnerabilities.len() + self.below_threshold.len(),
-            "sources": self.sources,
-            "vulnerabilities": self.vulnerabilities,
-            "below_threshold": self.below_threshold.len(),
-        })
+        json!(self.view())
+    }
+
+    /// The same as [`Self::visible`], not yet turned into JSON.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View {
+            id: self.id,
+            complete: self.complete(),
+            findings_read: self.findings_read,
+            merged: self.vulnerabilities.len() + self.below_threshold.len(),
+            sources: &self.sources,
+            vulnerabilities: &self.vulnerabilities,
+            below_threshold: self.below_threshold.len(),
+        }
     }
 }

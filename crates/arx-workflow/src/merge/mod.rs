@@ -18,10 +18,13 @@ mod column;
 mod combine;
 mod dataset;
 mod facts;
+mod findings;
 mod fold;
+mod json;
 mod merged;
 mod name;
 mod reach;
+mod spelling;
 mod thresholds;
 
 #[cfg(test)]
@@ -34,6 +37,6 @@ pub use dataset::{
 pub use fold::{Fold, LINEAGE_CHUNK_BYTES_MAX, LineageRecorder};
 pub use merged::{
     AffectedAsset, AliasDecision, Below, Conservation, Disposition, FindingGroup, Merged,
-    SourceCount, SourceRead, Vulnerability,
+    SourceCount, SourceRead, View, Vulnerability,
 };
 pub use thresholds::{Require, Thresholds, ThresholdsError};

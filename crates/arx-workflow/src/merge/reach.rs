@@ -8,83 +8,12 @@ use arx_types::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::assets::{AssetIndex, AssetTable};
-use super::dataset::{Dataset, Findings};
+use super::findings::Findings;
 
 /// Assets shown of one vulnerability.
 const ASSETS_SHOWN_MAX: usize = 20;
 /// Projects, and subscriptions, shown of one vulnerability.
 const OWNERS_SHOWN_MAX: usize = 50;
-
-/// The findings of one source, by group and within each group by digest.
-pub(super) struct Ordered {
-    order: Vec<u32>,
-    /// Where each group ends.
-    ends: Vec<usize>,
-}
-
-impl Ordered {
-    pub(super) fn of(dataset: &Dataset) -> Self {
-        let findings = &dataset.findings;
-        // A counting sort: the ends of the groups, counted down to their starts while filling.
-        let mut starts = vec![0_usize; dataset.groups.len()];
-        for place in findings.places.iter() {
-            if let Some(count) = starts.get_mut(place.group as usize) {
-                *count += 1;
-            }
-        }
-        let mut total = 0;
-        for start in &mut starts {
-            total += *start;
-            *start = total;
-        }
-        let ends = starts.clone();
-        let mut order = vec![0_u32; findings.len()];
-        for (at, place) in (0_u32..).zip(findings.places.iter()) {
-            if let Some(next) = starts.get_mut(place.group as usize) {
-                *next -= 1;
-                if let Some(slot) = order.get_mut(*next) {
-                    *slot = at;
-                }
-            }
-        }
-        let mut ordered = Self { order, ends };
-        ordered.sort_groups(findings);
-        ordered
-    }
-
-    /// The findings of one group.
-    pub(super) fn group(&self, group: usize) -> &[u32] {
-        let start = group.checked_sub(1).and_then(|at| self.ends.get(at)).copied().unwrap_or(0);
-        let end = self.ends.get(group).copied().unwrap_or(start);
-        self.order.get(start..end).unwrap_or_default()
-    }
-
-    fn sort_groups(&mut self, findings: &Findings) {
-        let mut keyed: Vec<(u64, u32)> = Vec::new();
-        let mut start = 0;
-        for end in &self.ends {
-            let run = self.order.get_mut(start..*end).unwrap_or_default();
-            start = *end;
-            // The first eight bytes decide nearly always, and lie together.
-            keyed.clear();
-            keyed.extend(run.iter().map(|at| (prefix(findings, *at), *at)));
-            keyed.sort_unstable_by(|left, right| {
-                left.0.cmp(&right.0).then_with(|| {
-                    let digest = |at: u32| findings.digests.get(at as usize);
-                    digest(left.1).cmp(&digest(right.1))
-                })
-            });
-            for (slot, (_, at)) in run.iter_mut().zip(&keyed) {
-                *slot = *at;
-            }
-        }
-    }
-}
-
-fn prefix(findings: &Findings, at: u32) -> u64 {
-    let digest = findings.digests.get(at as usize).unwrap_or_default();
-    digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
 
 /// Findings of one source that name a vulnerability, by digest.
 #[derive(Clone, Copy)]
@@ -97,7 +26,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     fn digest(&self, at: usize) -> Option<[u8; 32]> {
-        self.findings.digests.get(*self.order.get(at)? as usize)
+        self.findings.digests.get(*self.order.get(at)? as usize).copied()
     }
 }
 
