@@ -50,9 +50,10 @@ pub(crate) fn write(simulators: &Simulators, path: &Path) -> Result<(), SimError
             .map_err(|source| SimError::EnvFile { path: path.to_owned(), source })
     };
     let mut pairs = simulators.environment();
+    // Both schemes work on the port, so the certificate is there for whoever wants https.
+    let ca = ca_path(path);
+    put(&ca, simulators.ca_pem())?;
     if simulators.tls_urls {
-        let ca = ca_path(path);
-        put(&ca, simulators.ca_pem())?;
         let absolute = std::path::absolute(&ca).unwrap_or(ca);
         pairs.insert("SSL_CERT_FILE".to_owned(), absolute.display().to_string());
     }
@@ -60,12 +61,20 @@ pub(crate) fn write(simulators: &Simulators, path: &Path) -> Result<(), SimError
     for (name, value) in pairs {
         text.push_str(&format!("{name}='{}'\n", value.replace('\'', "'\\''")));
     }
-    put(path, &text)
+    // Complete or not there: a script may be waiting for it.
+    let partial = with_suffix(path, ".partial");
+    put(&partial, &text)?;
+    std::fs::rename(&partial, path)
+        .map_err(|source| SimError::EnvFile { path: path.to_owned(), source })
 }
 
-/// `sims.env` puts its certificate into `sims.env.ca.pem`.
+/// `sims.env` has its certificate in `sims.env.ca.pem`.
 fn ca_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".ca.pem")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".ca.pem");
+    name.push(suffix);
     PathBuf::from(name)
 }

@@ -33,11 +33,8 @@ struct Asked {
 
 impl Asked {
     fn read(call: &Call<'_>) -> Result<Self, Problem> {
-        let object: Map<String, Value> = if call.req.method == "POST" {
-            call.object()?
-        } else {
-            call.req.query.iter().map(|(k, v)| (k.clone(), json!(v))).collect()
-        };
+        let object: Map<String, Value> =
+            if call.req.method == "POST" { call.object()? } else { from_query(call) };
         let number = |name: &str| match object.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.parse::<usize>().is_ok() => Ok(text.parse().ok()),
@@ -57,6 +54,17 @@ impl Asked {
             reconcile: list(&object, "reconcileIssues"),
         })
     }
+}
+
+/// Repeated parameters make a list, which itself may be written with commas.
+fn from_query(call: &Call<'_>) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in &call.req.query {
+        let all: Vec<&str> = call.req.queries(name).collect();
+        let value = if all.len() > 1 { json!(all.join(",")) } else { json!(value) };
+        object.insert(name.clone(), value);
+    }
+    object
 }
 
 impl Jira {

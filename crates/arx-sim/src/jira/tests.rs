@@ -93,20 +93,44 @@ async fn creates_are_refused_in_jiras_words() {
         (json!({ "project": null }), "project", "Specify a valid project"),
         (json!({ "project": { "key": "NOPE" } }), "project", "valid project is required"),
         (json!({ "issuetype": { "id": "9" } }), "issuetype", "The issue type selected is invalid."),
-        (json!({ "issuetype": { "name": "Vuln" } }), "issuetype", "The issue type selected is invalid."),
+        (
+            json!({ "issuetype": { "name": "Vuln" } }),
+            "issuetype",
+            "The issue type selected is invalid.",
+        ),
         (json!({ "description": "plain" }), "description", "must be an Atlassian Document"),
         (json!({ "priority": { "id": "99" } }), "priority", "The priority selected is invalid."),
         (json!({ "priority": { "name": "P1" } }), "priority", "The priority selected is invalid."),
-        (json!({ "labels": ["a b"] }), "labels", "The label 'a b' contains spaces which is invalid."),
+        (
+            json!({ "labels": ["a b"] }),
+            "labels",
+            "The label 'a b' contains spaces which is invalid.",
+        ),
         (json!({ "labels": [long(256)] }), "labels", "exceeds the maximum length"),
         (json!({ "labels": "arx" }), "labels", "not an array"),
-        (json!({ "components": [{ "name": "Moon" }] }), "components", "Component name 'Moon' is not valid"),
+        (
+            json!({ "components": [{ "name": "Moon" }] }),
+            "components",
+            "Component name 'Moon' is not valid",
+        ),
         (json!({ "assignee": { "name": "twren" } }), "assignee", "valid 'id' for Assignee"),
         (json!({ "assignee": { "id": "nobody" } }), "assignee", "cannot be assigned"),
-        (json!({ "customfield_99999": 1 }), "customfield_99999", "cannot be set. It is not on the appropriate screen, or unknown."),
-        (json!({ "customfield_10010": { "value": "Moon" } }), "customfield_10010", "Option value 'Moon'"),
+        (
+            json!({ "customfield_99999": 1 }),
+            "customfield_99999",
+            "cannot be set. It is not on the appropriate screen, or unknown.",
+        ),
+        (
+            json!({ "customfield_10010": { "value": "Moon" } }),
+            "customfield_10010",
+            "Option value 'Moon'",
+        ),
         (json!({ "customfield_10010": "Payments" }), "customfield_10010", "Specify a valid"),
-        (json!({ "customfield_10020": "plain" }), "customfield_10020", "must be an Atlassian Document"),
+        (
+            json!({ "customfield_10020": "plain" }),
+            "customfield_10020",
+            "must be an Atlassian Document",
+        ),
         (json!({ "customfield_10030": "9.8" }), "customfield_10030", "must be a number"),
         (json!({ "duedate": "tomorrow" }), "duedate", "yyyy-MM-dd"),
     ] {
@@ -115,25 +139,27 @@ async fn creates_are_refused_in_jiras_words() {
         assert!(found.as_str().unwrap_or("").contains(says), "{field}: {}", answer.body);
         assert_eq!(answer.at("/errorMessages"), json!([]));
     }
-    for (description, says) in [
-        (document(&long(32_768)), "CONTENT_LIMIT_EXCEEDED"),
-        (document(""), "INVALID_INPUT"),
-    ] {
+    for (description, says) in
+        [(document(&long(32_768)), "CONTENT_LIMIT_EXCEEDED"), (document(""), "INVALID_INPUT")]
+    {
         let answer = create(&bed, with(json!({ "description": description }))).await.expect(400);
         assert_eq!(answer.at("/errorMessages/0"), says);
     }
     assert_eq!(bed.sims.ledger().len(), 0);
     // Refused creates used up numbers.
     assert!(created(&bed).await.strip_prefix("SEC-").unwrap().parse::<u64>().unwrap() > 10);
-    create(&bed, with(json!({
-        "customfield_10010": { "value": "Payments" },
-        "customfield_10011": [{ "value": "Production" }],
-        "customfield_10020": document("x"),
-        "customfield_10030": 9.8,
-        "components": [{ "name": "Cloud" }],
-        "assignee": { "id": "5b109f2e9729b51b54dc274d" },
-        "duedate": "2026-12-01",
-    })))
+    create(
+        &bed,
+        with(json!({
+            "customfield_10010": { "value": "Payments" },
+            "customfield_10011": [{ "value": "Production" }],
+            "customfield_10020": document("x"),
+            "customfield_10030": 9.8,
+            "components": [{ "name": "Cloud" }],
+            "assignee": { "id": "5b109f2e9729b51b54dc274d" },
+            "duedate": "2026-12-01",
+        })),
+    )
     .await
     .expect(201);
 }
@@ -147,29 +173,45 @@ fn check_adf(content: Value, expected: Result<(), Refused>) {
 #[test]
 fn documents_are_checked() {
     let text = |t: &str| json!({ "type": "text", "text": t });
-    let marked = |marks: Value| {
-        json!([{ "type": "paragraph", "content": [{ "type": "text", "text": "x", "marks": marks }] }])
-    };
+    let marked = |marks: Value| json!([{ "type": "paragraph", "content": [{ "type": "text", "text": "x", "marks": marks }] }]);
     let paragraph = json!({ "type": "paragraph", "content": [text("x")] });
     let invalid = || Err(Refused::Invalid);
     check_adf(json!([]), Ok(()));
     check_adf(json!([paragraph]), Ok(()));
     check_adf(json!([{ "type": "paragraph" }]), Ok(()));
-    check_adf(json!([{ "type": "heading", "attrs": { "level": 2 }, "content": [text("x")] }]), Ok(()));
-    check_adf(json!([{ "type": "bulletList", "content": [{ "type": "listItem", "content": [paragraph] }] }]), Ok(()));
-    check_adf(json!([{ "type": "codeBlock", "attrs": { "language": "sh" }, "content": [text("ls")] }]), Ok(()));
+    check_adf(
+        json!([{ "type": "heading", "attrs": { "level": 2 }, "content": [text("x")] }]),
+        Ok(()),
+    );
+    check_adf(
+        json!([{ "type": "bulletList", "content": [{ "type": "listItem", "content": [paragraph] }] }]),
+        Ok(()),
+    );
+    check_adf(
+        json!([{ "type": "codeBlock", "attrs": { "language": "sh" }, "content": [text("ls")] }]),
+        Ok(()),
+    );
     check_adf(json!([{ "type": "rule" }]), Ok(()));
-    check_adf(json!([{ "type": "table", "content": [{ "type": "tableRow", "content": [
-        { "type": "tableHeader", "content": [paragraph] }, { "type": "tableCell", "content": [paragraph] } ] }] }]), Ok(()));
+    check_adf(
+        json!([{ "type": "table", "content": [{ "type": "tableRow", "content": [
+        { "type": "tableHeader", "content": [paragraph] }, { "type": "tableCell", "content": [paragraph] } ] }] }]),
+        Ok(()),
+    );
     check_adf(marked(json!([{ "type": "strong" }, { "type": "em" }])), Ok(()));
     check_adf(marked(json!([{ "type": "code" }])), Ok(()));
-    check_adf(marked(json!([{ "type": "link", "attrs": { "href": "https://x.example" } }])), Ok(()));
+    check_adf(
+        marked(json!([{ "type": "link", "attrs": { "href": "https://x.example" } }])),
+        Ok(()),
+    );
 
     check_adf(json!([text("x")]), invalid());
     check_adf(json!([{ "type": "paragraph", "content": [text("")] }]), invalid());
     check_adf(json!([{ "type": "paragraph", "content": [paragraph] }]), invalid());
     check_adf(json!([{ "type": "heading", "content": [text("x")] }]), invalid());
-    check_adf(json!([{ "type": "heading", "attrs": { "level": 7 }, "content": [text("x")] }]), invalid());
+    check_adf(
+        json!([{ "type": "heading", "attrs": { "level": 7 }, "content": [text("x")] }]),
+        invalid(),
+    );
     check_adf(json!([{ "type": "bulletList", "content": [paragraph] }]), invalid());
     check_adf(json!([{ "type": "bulletList", "content": [] }]), invalid());
     check_adf(json!([{ "type": "listItem", "content": [paragraph] }]), invalid());
@@ -180,7 +222,10 @@ fn documents_are_checked() {
     check_adf(marked(json!([{ "type": "code" }, { "type": "strong" }])), invalid());
     assert_eq!(adf::check(&json!("text")), Err(Refused::NotADocument));
     assert_eq!(adf::check(&json!({ "type": "doc" })), Err(Refused::Invalid));
-    assert_eq!(adf::check(&json!({ "type": "doc", "version": 2, "content": [] })), Err(Refused::Invalid));
+    assert_eq!(
+        adf::check(&json!({ "type": "doc", "version": 2, "content": [] })),
+        Err(Refused::Invalid)
+    );
     assert_eq!(adf::check(&document(&"x".repeat(32_768))), Err(Refused::TooLong));
     assert_eq!(adf::check(&document(&"é".repeat(32_767))), Ok(()));
 }
@@ -280,9 +325,12 @@ async fn jql_finds_what_it_says() {
     let quoted = "a\"b\\c";
     create(&bed, with(json!({ "labels": ["CVE-1", quoted] }))).await.expect(201);
     create(&bed, with(json!({ "labels": ["cve-1"], "summary": "Spring4Shell" }))).await.expect(201);
-    create(&bed, with(json!({ "labels": null, "project": { "key": "OPS" }, "priority": { "name": "Low" } })))
-        .await
-        .expect(201);
+    create(
+        &bed,
+        with(json!({ "labels": null, "project": { "key": "OPS" }, "priority": { "name": "Low" } })),
+    )
+    .await
+    .expect(201);
     bed.control.set_issue_status("SEC-2", "Done");
     for (jql, expected) in [
         ("project = SEC", &["SEC-2", "SEC-1"][..]),
@@ -380,7 +428,10 @@ async fn remote_links_are_upserts() {
     let one = format!("{path}?globalId=system%3Dpagerduty%26id%3DQ1");
     assert_eq!(bed.jira("GET", &one, None).await.expect(200).at("/object/title"), "two");
     bed.jira("GET", &format!("{path}?globalId=other"), None).await.expect(404);
-    for bad in [json!({ "object": { "url": "x" } }), json!({ "globalId": "g".repeat(256), "object": { "url": "x", "title": "t" } })] {
+    for bad in [
+        json!({ "object": { "url": "x" } }),
+        json!({ "globalId": "g".repeat(256), "object": { "url": "x", "title": "t" } }),
+    ] {
         bed.jira("POST", &path, Some(bad)).await.expect(400);
     }
 }
@@ -485,7 +536,8 @@ async fn people_can_follow_the_link() {
     assert!(page.body.contains("&lt;b&gt;x&lt;/b&gt;"), "{}", page.body);
     assert!(page.body.contains("Upgrade log4j-core."));
     bed.send(Method::GET, "/browse/SEC-999", &[], None).await.unwrap().expect(404);
-    let users = bed.jira("GET", "/rest/api/3/user/assignable/search?project=SEC&query=mira", None).await;
+    let users =
+        bed.jira("GET", "/rest/api/3/user/assignable/search?project=SEC&query=mira", None).await;
     assert_eq!(users.at("/0/displayName"), "Mira Castellan");
     let components = bed.jira("GET", "/rest/api/3/project/SEC/components", None).await;
     assert_eq!(components.at("/0/name"), "Cloud");

@@ -88,14 +88,26 @@ async fn creates_that_make_no_sense_are_refused() {
         (json!({ "title": " " }), 2001, "Title can't be blank"),
         (json!({ "title": 5 }), 2001, "title must be a String"),
         (json!({ "service": null }), 2001, "Service cannot be empty"),
-        (json!({ "service": reference("PNOSUCH", "service_reference") }), 2002, "Service not found"),
+        (
+            json!({ "service": reference("PNOSUCH", "service_reference") }),
+            2002,
+            "Service not found",
+        ),
         (json!({ "service": reference(SERVICE, "team_reference") }), 2001, "wrong type"),
         (json!({ "priority": reference("P1", "priority_reference") }), 1020, ""),
         (json!({ "urgency": "severe" }), 2001, "high or low"),
         (json!({ "incident_key": 7 }), 2001, "incident_key must be a String"),
-        (json!({ "body": { "type": "incident_body", "details": { "a": 1 } } }), 2001, "details must be a String"),
+        (
+            json!({ "body": { "type": "incident_body", "details": { "a": 1 } } }),
+            2001,
+            "details must be a String",
+        ),
         (json!({ "body": { "details": "x" } }), 2001, "incident_body"),
-        (json!({ "escalation_policy": reference("PNOSUCH", "escalation_policy_reference") }), 1014, ""),
+        (
+            json!({ "escalation_policy": reference("PNOSUCH", "escalation_policy_reference") }),
+            1014,
+            "",
+        ),
         (json!({ "assignments": user("PNOSUCH") }), 2002, "Assignee not found"),
         (
             json!({
@@ -173,8 +185,7 @@ async fn one_open_incident_per_service_and_key() {
 #[tokio::test]
 async fn concurrent_creates_with_one_key_make_one_incident() {
     let bed = Bed::default().await;
-    let answers =
-        futures_util::future::join_all((0..8).map(|_| create(&bed, incident("k")))).await;
+    let answers = futures_util::future::join_all((0..8).map(|_| create(&bed, incident("k")))).await;
     let n = answers.iter().filter(|answer| answer.status == 201).count();
     assert_eq!((n, bed.sims.ledger().len()), (1, 1));
 }
@@ -197,7 +208,8 @@ async fn look_ups_by_key() {
     assert_eq!(found(&bed, "incident_key=a").await, Vec::<String>::new(), "older than a month");
     assert_eq!(found(&bed, "incident_key=a&date_range=all").await, [a.clone()]);
     assert_eq!(found(&bed, "sort_by=created_at:desc&date_range=all").await, [b, a]);
-    for bad in ["since=2026-01-01&until=2026-09-01", "since=then", "statuses[]=open", "sort_by=mood"]
+    for bad in
+        ["since=2026-01-01&until=2026-09-01", "since=then", "statuses[]=open", "sort_by=mood"]
     {
         bed.pagerduty("GET", &format!("/incidents?{bad}"), None).await.expect(400);
     }
@@ -235,7 +247,10 @@ async fn what_incidents_refer_to() {
     assert_eq!(get("/services/PSECOPS").await.at("/service/name"), "Security Operations");
     assert_eq!(get("/services?query=pay").await.at("/services/0/id"), "PPAYMTS");
     assert_eq!(get("/users?query=arx@").await.at("/users/0/id"), "PUSRARX");
-    assert_eq!(get("/escalation_policies/PESCBKG").await.at("/escalation_policy/name"), "Booking on call");
+    assert_eq!(
+        get("/escalation_policies/PESCBKG").await.at("/escalation_policy/name"),
+        "Booking on call"
+    );
     assert!(get("/abilities").await.at("/abilities").is_array());
     for (path, status) in [
         ("/services/PNOSUCH", 404),
