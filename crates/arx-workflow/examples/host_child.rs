@@ -1,8 +1,9 @@
 //! The smallest program that can be a workflow's process; the tests start it.
 //!
 //! With the argument `lie` it says the bytes given in hexadecimal, as a process would that the
-//! workflow has taken over. With `probe` it tries the walls from inside instead, as a workflow would that
-//! took the process over, and says what it got.
+//! workflow has taken over; with `probe` it tries the walls from inside and says what it got.
+
+#![expect(clippy::disallowed_types, reason = "it tries what the walls must deny")]
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

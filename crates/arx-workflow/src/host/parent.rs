@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
 use super::frame::{self, FrameError, FromChild, Outcome, OwnedScript, PROTOCOL, ToChild};
@@ -304,8 +304,9 @@ async fn open(
     }
 }
 
+#[expect(clippy::disallowed_types, reason = "this is the workflow's process")]
 fn spawn(options: &HostOptions, script: Script<'_>) -> Result<Host, HostError> {
-    let mut command = Command::new(&options.program);
+    let mut command = tokio::process::Command::new(&options.program);
     command
         .args(&options.args)
         .env_clear()

@@ -2,11 +2,6 @@ import asyncio as _arx_asyncio
 
 
 class Record:
-    def __init__(self, fields):
-        self._arx_keys = list(fields)
-        for key in fields:
-            setattr(self, key, _arx_wrap(fields[key]))
-
     def get(self, key, default=None):
         return getattr(self, key, default)
 
@@ -32,12 +27,31 @@ class Record:
         return 'Record(' + ', '.join([f'{key}={getattr(self, key)!r}' for key in self._arx_keys]) + ')'
 
 
+# Values of JSON with their objects as records. One call for a whole list: calls are what costs.
+def _arx_wrap_all(values):
+    wrapped = []
+    for value in values:
+        kind = type(value)
+        if kind is dict:
+            record = Record()
+            record._arx_keys = list(value)
+            for key in value:
+                field = value[key]
+                kind = type(field)
+                if kind is dict:
+                    field = _arx_wrap_all([field])[0]
+                elif kind is list:
+                    field = _arx_wrap_all(field)
+                setattr(record, key, field)
+            value = record
+        elif kind is list:
+            value = _arx_wrap_all(value)
+        wrapped.append(value)
+    return wrapped
+
+
 def _arx_wrap(value):
-    if isinstance(value, dict):
-        return Record(value)
-    if isinstance(value, list):
-        return [_arx_wrap(each) for each in value]
-    return value
+    return _arx_wrap_all([value])[0]
 
 
 _arx_exceptions = {

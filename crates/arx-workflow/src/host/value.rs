@@ -4,17 +4,16 @@
 //! (a tuple as an array, a datetime as RFC 3339, a dataclass as an object); the rest are refused
 //! with a sentence for the author of the workflow, never sent as a guess.
 
-use monty_types::{MontyDateTime, MontyObject};
+use monty_types::{DictPairs, MontyDateTime, MontyObject};
 use serde_json::{Map, Number, Value};
 
 use super::frame::VALUE_DEPTH_MAX;
 
 /// Attributes of the prelude's own classes that are no fields of the value.
 const PRIVATE_PREFIX: &str = "_arx_";
-
-/// A record with a field of this prefix stands for something that the host keeps: it is sent back
-/// as that reference alone, however much of it the workflow was shown.
-const REFERENCE_PREFIX: char = '$';
+/// A record with a field of this prefix is a handle for something that the parent keeps: it is
+/// sent back as that handle alone, however much of it the workflow was shown.
+const HANDLE_PREFIX: &str = "$";
 
 /// A JSON value as Python sees it before the prelude makes records of its objects.
 pub(super) fn to_python(value: Value) -> MontyObject {
@@ -65,12 +64,12 @@ fn convert(value: MontyObject, left: usize) -> Result<Value, String> {
             .ok_or_else(|| format!("the float {value} cannot be sent; it has no JSON form")),
         MontyObject::String(text) => Ok(Value::String(text)),
         MontyObject::List(items) | MontyObject::Tuple(items) => list(items),
-        MontyObject::Dict(pairs) => fields(pairs, left, false),
+        MontyObject::Dict(pairs) => fields(pairs, left),
         MontyObject::NamedTuple { field_names, values, .. } => {
             let pairs = field_names.into_iter().zip(values);
-            fields(pairs.map(|(name, value)| (MontyObject::String(name), value)), left, false)
+            fields(pairs.map(|(name, value)| (MontyObject::String(name), value)), left)
         }
-        MontyObject::ClassInstance(instance) => fields(instance.attrs, left, true),
+        MontyObject::ClassInstance(instance) => fields(sendable(instance.attrs), left),
         MontyObject::DateTime(time) => Ok(Value::String(rfc3339(&time))),
         MontyObject::Date(date) => {
             Ok(Value::String(format!("{:04}-{:02}-{:02}", date.year, date.month, date.day)))
@@ -87,10 +86,23 @@ fn convert(value: MontyObject, left: usize) -> Result<Value, String> {
     }
 }
 
+/// The attributes of an instance that are sent: of a handle, only what makes it one.
+fn sendable(attrs: DictPairs) -> Vec<(MontyObject, MontyObject)> {
+    let starts = |key: &MontyObject, prefix: &str| match key {
+        MontyObject::String(key) => key.starts_with(prefix),
+        _ => false,
+    };
+    let attrs = attrs.into_iter().filter(|(key, _)| !starts(key, PRIVATE_PREFIX));
+    let mut attrs: Vec<_> = attrs.collect();
+    if attrs.iter().any(|(key, _)| starts(key, HANDLE_PREFIX)) {
+        attrs.retain(|(key, _)| starts(key, HANDLE_PREFIX));
+    }
+    attrs
+}
+
 fn fields(
     pairs: impl IntoIterator<Item = (MontyObject, MontyObject)>,
     left: usize,
-    is_instance: bool,
 ) -> Result<Value, String> {
     let mut map = Map::new();
     for (key, value) in pairs {
@@ -98,13 +110,7 @@ fn fields(
             let kind = key.type_name();
             return Err(format!("a dict with a key of type `{kind}` cannot be sent; use strings"));
         };
-        if is_instance && key.starts_with(PRIVATE_PREFIX) {
-            continue;
-        }
         map.insert(key, convert(value, left)?);
-    }
-    if is_instance && map.keys().any(|key| key.starts_with(REFERENCE_PREFIX)) {
-        map.retain(|key, _| key.starts_with(REFERENCE_PREFIX));
     }
     Ok(Value::Object(map))
 }

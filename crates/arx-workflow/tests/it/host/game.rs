@@ -162,6 +162,27 @@ async def main():
 }
 
 #[tokio::test]
+async fn of_a_handle_only_the_handle_goes_back() {
+    let workflow = Workflow::new(
+        r#"
+async def main():
+    merged = await arx.merge()
+    assert len(merged.vulnerabilities) == 9000 and merged.vulnerabilities[0].id == 'CVE-1'
+    await arx.episodes(merged, also=[merged])
+"#,
+    );
+    let vulnerability = json!({"id": "CVE-1", "title": "t".repeat(200)});
+    let merged = json!({"$merge": "m1", "vulnerabilities": vec![vulnerability; 9_000]});
+    let mut sent = Value::Null;
+    let answer = |call: &super::Call| {
+        sent = Value::Object(call.params.clone());
+        Reply::Value(merged.clone())
+    };
+    workflow.play(|_| 0, answer).await.unwrap().value();
+    assert_eq!(sent, json!({"args": [{"$merge": "m1"}], "also": [{"$merge": "m1"}]}));
+}
+
+#[tokio::test]
 async fn what_cannot_be_sent_is_a_type_error_where_it_is_called() {
     #[track_caller]
     fn check(value: Value, expected: &str) {
