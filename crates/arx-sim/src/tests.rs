@@ -14,6 +14,9 @@ use crate::{Control, JiraDeployment, Options, Simulators};
 #[expect(clippy::disallowed_types, reason = "the test plays the client")]
 type Client = reqwest::Client;
 
+/// Header names and values.
+pub(crate) type Headers<'h> = &'h [(&'h str, &'h str)];
+
 /// Running simulators and a plain HTTP client.
 pub(crate) struct Bed {
     pub sims: Simulators,
@@ -111,7 +114,7 @@ impl Bed {
         &self,
         method: Method,
         path: &str,
-        headers: &[(&str, &str)],
+        headers: Headers<'_>,
         body: Option<String>,
     ) -> Result<Answer, reqwest::Error> {
         let mut request = self.client.request(method, format!("{}{path}", self.url));
@@ -128,7 +131,7 @@ impl Bed {
         &self,
         method: &str,
         path: &str,
-        headers: &[(&str, &str)],
+        headers: Headers<'_>,
         body: Option<Value>,
     ) -> Answer {
         let mut headers = headers.to_vec();

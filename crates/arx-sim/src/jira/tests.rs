@@ -66,7 +66,7 @@ async fn an_expired_token_makes_reads_anonymous() {
     let bed = Bed::default().await;
     let key = created(&bed).await;
     let jql = "project = \"SEC\" AND labels = \"arx\"";
-    assert_eq!(keys(&bed, jql).await, [key.clone()]);
+    assert_eq!(keys(&bed, jql).await, [key.as_str()]);
     bed.control.set_jira_token_expired(true);
     assert_eq!(keys(&bed, jql).await, Vec::<String>::new(), "200 and nothing, not 401");
     let answer = search(&bed, jql).await;
@@ -305,7 +305,7 @@ async fn search_lags_behind_and_direct_reads_do_not() {
     let bed = Bed::faulty("jira:lag=90s@1").await;
     let (late, prompt) = (created(&bed).await, created(&bed).await);
     let jql = "project = \"SEC\" AND labels = \"CVE-2021-44228\" ORDER BY created ASC";
-    assert_eq!(keys(&bed, jql).await, [prompt.clone()]);
+    assert_eq!(keys(&bed, jql).await, [prompt.as_str()]);
     bed.jira("GET", &format!("/rest/api/3/issue/{late}"), None).await.expect(200);
     let body = json!({ "issueIdsOrKeys": [late, prompt, "SEC-999"], "fields": ["labels"] });
     let fetched = bed.jira("POST", "/rest/api/3/issue/bulkfetch", Some(body)).await.expect(200);

@@ -4,7 +4,7 @@ use axum::http::Method;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::tests::{Bed, texts};
+use crate::tests::{Bed, Headers, texts};
 
 const DETECTIONS: &str = "/api/5.0/fo/asset/host/vm/detection/?action=list";
 const VULNS: &str = "/api/3.0/fo/knowledge_base/vuln/?action=list";
@@ -79,7 +79,7 @@ async fn credentials_and_the_mandatory_header() {
     let bed = Bed::default().await;
     let headers = bed.qualys_headers();
     let basic = headers[0].1.as_str();
-    let cases: [(&[(&str, &str)], u16, &str); 3] = [
+    let cases: [(Headers, u16, &str); 3] = [
         (&[("authorization", basic)], 400, "1903"),
         (&[("authorization", "Basic eDp5"), ("x-requested-with", "t")], 401, "2000"),
         (&[("x-requested-with", "t")], 401, "2000"),
