@@ -12,6 +12,7 @@ mod engine;
 mod objects;
 mod observer;
 mod owner;
+pub mod provenance;
 mod report;
 pub mod start;
 

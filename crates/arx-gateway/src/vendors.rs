@@ -131,6 +131,16 @@ impl Vendor {
         })
     }
 
+    /// The base address, without user, password or query, which a URL may carry.
+    pub(crate) fn endpoint(&self) -> String {
+        let mut base = self.http.base().clone();
+        // Both fail only for addresses without a host, which no endpoint is.
+        let _ = base.set_username("");
+        let _ = base.set_password(None);
+        base.set_query(None);
+        base.to_string()
+    }
+
     pub(crate) fn call<'a>(
         &'a self,
         permit: &'a Permit,

@@ -136,6 +136,11 @@ impl CommandError {
         self
     }
 
+    /// What to do first.
+    pub(crate) fn first_hint(&self) -> Option<&str> {
+        self.hints.first().map(String::as_str)
+    }
+
     /// Adds one more thing that is wrong.
     #[must_use]
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {

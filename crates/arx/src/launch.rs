@@ -143,7 +143,7 @@ impl<'c> Launch<'c> {
         RunLock::take(self.ctx.state_dir(), workflow, self.world.as_str()).map_err(|error| {
             match error {
                 OwnerError::Alive { .. } => CommandError::denied(error.to_string())
-                    .code("ARX-C030")
+                    .code("ARX-E030")
                     .hint("wait for it, or see `arx runs list`"),
                 OwnerError::Io { .. } => CommandError::internal(error.to_string()),
             }
@@ -159,7 +159,7 @@ impl<'c> Launch<'c> {
             "`{workflow}` is stopped since {} by `{}`: {}",
             stop.at, stop.by, stop.reason
         ))
-        .code("ARX-C031")
+        .code("ARX-E031")
         .hint(format!("`arx start {workflow}` lets it act again")))
     }
 
@@ -228,7 +228,7 @@ pub(crate) fn ledger(ctx: &Context, scenario: &str) -> PathBuf {
 /// Every variable that has no value, for all vendors at once.
 fn missing(errors: &[SetupError]) -> CommandError {
     let mut report = CommandError::config("not every vendor is configured")
-        .code("ARX-C020")
+        .code("ARX-E020")
         .hint("set these variables in the environment, or try the workflow with --simulate");
     for error in errors {
         report = report.detail(error.to_string());
@@ -252,7 +252,7 @@ fn stops_the_start(error: &CallError) -> bool {
 
 fn refusal(refused: &[&Checked]) -> CommandError {
     let mut report = CommandError::config("not every vendor accepts its credential")
-        .code("ARX-C021")
+        .code("ARX-E021")
         .hint("`arx doctor` checks them again");
     for check in refused {
         if let Err(error) = &check.result {

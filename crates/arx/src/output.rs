@@ -4,7 +4,6 @@
 //! finding's title cannot move the cursor or change a colour.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
 use serde::Serialize;
 

@@ -1,5 +1,7 @@
 //! Credentials and reachability, checked for all vendors at once before any work starts.
 
+use std::time::{Duration, Instant};
+
 use arx_audit::LeafKind;
 use arx_journal::{JournalError, LeafDraft, World};
 use arx_types::Operation;
@@ -23,6 +25,10 @@ pub struct Checked {
     pub title: &'static str,
     /// Whether the workflow goes on without it.
     pub optional: bool,
+    /// The base address that requests go to.
+    pub endpoint: String,
+    /// How long the check took, with its retries.
+    pub took: Duration,
     /// Whether the vendor accepts the credential.
     pub result: Result<(), CallError>,
 }
@@ -49,8 +55,11 @@ impl Gateway {
             let recorded = self.journal.write(move |tx| tx.append_leaf(leaf)).await?;
             let permit = Permit::mint(None, operation, None, recorded.seq);
             let call = vendor.call(&permit, &Value::Null, None, recorded.at);
+            let began = Instant::now();
             let result = vendor.connector.probe(call).await;
             Ok(Checked {
+                endpoint: vendor.endpoint(),
+                took: began.elapsed(),
                 connector: name,
                 title: vendor.connector.spec().title,
                 optional: self.is_optional(name),

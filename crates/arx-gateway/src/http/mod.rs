@@ -670,6 +670,15 @@ pub fn parse_base(variable: &'static str, text: &str) -> Result<Url, EndpointErr
 }
 
 #[expect(clippy::disallowed_types, reason = "the one client that requests leave by")]
+/// Whether the system's trust store can be used for https.
+///
+/// # Errors
+/// Why not.
+pub fn check_trust_store() -> Result<(), String> {
+    let base = Url::parse("https://localhost").map_err(|error| error.to_string())?;
+    client_for(&base).map(drop).map_err(|error| describe(&error))
+}
+
 fn client_for(base: &Url) -> reqwest::Result<reqwest::Client> {
     // Installing it twice is refused and harmless: the first stands.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -18,6 +18,9 @@ use crate::launch::{Launch, exit_code, simulated, specs};
 use crate::progress::Progress;
 use crate::summary;
 
+/// What a person is told who asks a run to stop.
+pub(crate) const STOPPING: &str = "stopping; the run can be resumed (again to stop at once)";
+
 /// What may be typed after `arx run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -60,10 +63,7 @@ pub(crate) fn key_and_value(text: &str) -> Result<(String, String), String> {
 
 /// Does it.
 pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandError> {
-    let interrupt = Interrupt::listen(
-        ctx.output(),
-        "stopping; the run can be resumed (again to stop at once)",
-    )?;
+    let interrupt = Interrupt::listen(ctx.output(), STOPPING)?;
     let world = match &args.simulate {
         None => World::live(),
         Some(scenario) => simulated(scenario)?,
