@@ -22,7 +22,8 @@ use super::frame::{
 };
 use super::{Limits, Raised, hints, names, value};
 
-const PRELUDE: &str = concat!(include_str!("prelude.py"), "\n\n", include_str!("describe.py"));
+pub(super) const PRELUDE: &str =
+    concat!(include_str!("prelude.py"), "\n\n", include_str!("describe.py"));
 /// How the interpreter names the second text it is fed, which is the workflow.
 const WORKFLOW_INPUT: &str = "<python-input-1>";
 /// What a workflow may print; the rest is dropped with a notice.

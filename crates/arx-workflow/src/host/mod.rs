@@ -20,6 +20,7 @@ mod hints;
 mod interpreter;
 mod names;
 mod parent;
+mod stub;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -33,6 +34,7 @@ use serde_json::{Map, Value};
 
 pub use child::child_main;
 pub use parent::{Checked, Host, HostError, check};
+pub use stub::{STUB, stub};
 #[doc(hidden)]
 pub use walls::raise_all_walls;
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::frame::{self, FrameError, FromChild};
-use super::{names, value};
+use super::{ObjectSpec, STUB, check, interpreter, names, stub, value};
 
 /// Documents why no pending future is resumed with an error. When this test fails, the
 /// interpreter has learnt to deliver errors into gathered tasks: the tagged values of the prelude
@@ -92,6 +92,62 @@ fn times_are_rfc_3339() {
     check("2026-03-04T05:06:07Z", "2026-03-04T05:06:07Z");
     check("2026-12-31T23:59:59.999999+02:00", "2026-12-31T21:59:59.999999Z");
     check("1999-01-01T00:00:00.000000001Z", "1999-01-01T00:00:00Z");
+}
+
+#[test]
+fn the_stub_names_every_operation() {
+    let object = ObjectSpec {
+        connector: "jira".into(),
+        operations: vec![
+            "issues:read".into(),
+            "issues:links:create".into(),
+            "issues:import".into(),
+        ],
+    };
+    let text = stub(&[object]);
+    insta::assert_snapshot!(text.strip_prefix(STUB).unwrap(), @r#"
+
+    class _jira_issues_links:
+        async def create(self, **params: Any) -> Record:
+            """`jira.issues:links:create`"""
+
+    class _jira_issues:
+        async def import_(self, **params: Any) -> Record:
+            """`jira.issues:import`"""
+        links: _jira_issues_links
+        async def read(self, **params: Any) -> Record:
+            """`jira.issues:read`"""
+
+    class _jira:
+        issues: _jira_issues
+
+    jira: _jira
+    "#);
+    ruff_python_parser::parse_module(&text).unwrap();
+}
+
+/// What the checks let through, what the stub names and what the prelude has are the same.
+#[test]
+fn the_stub_the_checks_and_the_prelude_agree() {
+    let class = STUB.split_once("class Arx:").unwrap().1;
+    let mut stubbed: Vec<&str> = class
+        .lines()
+        .filter_map(|line| {
+            let line = line.strip_prefix("    ")?;
+            let name =
+                line.strip_prefix("def ").or(line.strip_prefix("async def ")).unwrap_or(line);
+            let end = name.find(|c: char| !c.is_ascii_alphanumeric())?;
+            (end > 0).then(|| &name[..end])
+        })
+        .filter(|name| !["merge", "episodes"].contains(name))
+        .collect();
+    stubbed.sort_unstable();
+    assert_eq!(stubbed, check::ARX);
+    for name in stubbed {
+        let spellings =
+            [format!(" def {name}(self"), format!("self.{name} ="), format!("api.{name} =")];
+        assert!(spellings.iter().any(|text| interpreter::PRELUDE.contains(text)), "{name}");
+    }
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ruff_python_ast::visitor::{
     Visitor, walk_alias, walk_except_handler, walk_expr, walk_parameter, walk_stmt,
 };
-use ruff_python_ast::{Alias, ExceptHandler, Expr, ModModule, Parameter, Stmt};
+use ruff_python_ast::{Alias, ExceptHandler, Expr, ModModule, Parameter, Stmt, StmtIf};
 use ruff_text_size::{Ranged as _, TextSize};
 
 /// Every bound name with the place of its first binding. Scopes are not told apart: a name that
@@ -14,6 +14,15 @@ pub(super) fn bindings(module: &ModModule) -> BTreeMap<&str, TextSize> {
     let mut bindings = Bindings::default();
     bindings.visit_body(&module.body);
     bindings.names
+}
+
+/// Whether a block is `if TYPE_CHECKING:`, which no run enters.
+pub(super) fn is_for_editors(choice: &StmtIf) -> bool {
+    match &*choice.test {
+        Expr::Name(name) => name.id.as_str() == "TYPE_CHECKING",
+        Expr::Attribute(attribute) => attribute.attr.as_str() == "TYPE_CHECKING",
+        _ => false,
+    }
 }
 
 #[derive(Default)]
@@ -32,6 +41,12 @@ impl<'a> Visitor<'a> for Bindings<'a> {
         match statement {
             Stmt::FunctionDef(function) => self.bind(&function.name, function.name.range.start()),
             Stmt::ClassDef(class) => self.bind(&class.name, class.name.range.start()),
+            Stmt::If(choice) if is_for_editors(choice) => {
+                return choice
+                    .elif_else_clauses
+                    .iter()
+                    .for_each(|clause| self.visit_elif_else_clause(clause));
+            }
             _ => {}
         }
         walk_stmt(self, statement);

@@ -17,6 +17,9 @@ use super::frame::OwnedScript;
 use super::parent::Checked;
 use crate::Diagnostic;
 
+#[cfg(test)]
+pub(super) use walk::ARX;
+
 /// More than these would not be read.
 const N_DIAGNOSTICS_MAX: usize = 50;
 

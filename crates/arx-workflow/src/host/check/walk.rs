@@ -17,7 +17,7 @@ use crate::host::parent::Checked;
 use crate::host::{CalledOperation, names};
 
 /// What `arx` has, beside the host functions.
-const ARX: &[&str] =
+pub(in crate::host) const ARX: &[&str] =
     &["brief", "each", "log", "note", "now", "paging", "progress", "route", "text"];
 /// What every record has, beside its fields.
 const RECORD: &[&str] = &["get", "items", "keys", "values"];
@@ -288,6 +288,12 @@ impl<'a> Visitor<'a> for Walker<'a, '_, '_> {
             Stmt::Import(import) => self.check_import(import),
             Stmt::ImportFrom(import) => self.check_import_from(import),
             Stmt::ClassDef(class) => self.check_class(class),
+            Stmt::If(choice) if bindings::is_for_editors(choice) => {
+                return choice
+                    .elif_else_clauses
+                    .iter()
+                    .for_each(|clause| self.visit_elif_else_clause(clause));
+            }
             Stmt::With(with) if with.is_async => {
                 self.unsupported(at, "`async with`", "await the calls one after the other");
             }

@@ -181,6 +181,13 @@ async def main(argument):
 }
 
 #[tokio::test]
+async fn what_only_editors_read_is_left_alone() {
+    let source = "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from arx import arx, config\n\nasync def main():\n    return str(arx.now.year) + str(TYPE_CHECKING)\n";
+    assert_eq!(complaints(source).await, "fine");
+    assert_eq!(Workflow::new(source).echo().await.unwrap().value(), json!("2026False"));
+}
+
+#[tokio::test]
 async fn syntax_errors_have_a_place() {
     insta::assert_snapshot!(complaints("async def main():\n    x = (1,\n    return x\n").await, @r##"workflow.py:2:12: error[ARX-W001]: expected `)`, found newline"##);
     insta::assert_snapshot!(complaints("async def main():\n  return 'é' +\n").await, @r##"workflow.py:2:15: error[ARX-W001]: expected an expression"##);
