@@ -59,6 +59,12 @@ impl StateDir {
         Ok(state)
     }
 
+    /// Whether a directory holds a journal; nothing is made, and nothing is opened.
+    #[must_use]
+    pub fn has_journal(path: &Path) -> bool {
+        path.join(DATABASE).exists()
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod effects;
 mod init;
+mod lookup;
 mod policy;
 mod register;
 mod run;

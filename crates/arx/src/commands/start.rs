@@ -1,15 +1,47 @@
-//! `arx start`.
+//! `arx start`: lifts a stop. It starts no run.
 
 use std::process::ExitCode;
 
+use arx_journal::JournalError;
+use serde_json::json;
+
+use super::{lookup, stop};
 use crate::command_error::CommandError;
 use crate::context::Context;
 
 /// What may be typed after `arx start`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "Example:\n  \
+    arx start critical-vuln-escalation\n\n\
+    This lifts a stop and runs nothing: `arx run` or `arx runs resume` do.")]
+pub(crate) struct Args {
+    /// The workflow's name.
+    workflow: String,
+}
 
 /// Does it.
-pub(crate) async fn run(_ctx: &Context, _args: Args) -> Result<ExitCode, CommandError> {
-    Err(CommandError::internal("this command is not built yet"))
+pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandError> {
+    let journal = ctx.journal()?;
+    let name = lookup::workflow(journal, &args.workflow).await?;
+    let (workflow, by) = (name.clone(), ctx.actor().to_owned());
+    let lifted = journal
+        .write(move |tx| {
+            let lifted = tx.lift_stop(&workflow, &by)?;
+            if lifted {
+                tx.append_leaf(stop::leaf(&by, &workflow, "started"))?;
+            }
+            Ok::<_, JournalError>(lifted)
+        })
+        .await?;
+    lookup::sign(journal).await?;
+    if ctx.is_json() {
+        ctx.output().document(&json!({ "workflow": name, "stopped": false, "changed": lifted }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let name = ctx.output().paint().bold(&name);
+    ctx.output().data(&match lifted {
+        true => format!("{name} may act again"),
+        false => format!("{name} is not stopped"),
+    });
+    Ok(ExitCode::SUCCESS)
 }
