@@ -70,7 +70,11 @@ impl<'a> Params<'a> {
         match self.given.keys().find(|name| !self.known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => {
-                let place = if self.within.is_empty() { String::new() } else { format!(" in `{}`", self.within) };
+                let place = if self.within.is_empty() {
+                    String::new()
+                } else {
+                    format!(" in `{}`", self.within)
+                };
                 let shown = text::one_line(name, 80);
                 Err(format!("no parameter `{shown}`{place}; there are {}", self.known.join(", ")))
             }

@@ -103,9 +103,8 @@ pub(super) fn web_address(text: &str) -> Option<String> {
 /// The sections as an Atlassian document of at most `units_max`; `None` when there is nothing
 /// to say.
 pub(super) fn adf(sections: &[Section], units_max: usize) -> Option<Value> {
-    let document = fit(sections, units_max, render_adf, |document| {
-        text::units(&document.to_string())
-    })?;
+    let document =
+        fit(sections, units_max, render_adf, |document| text::units(&document.to_string()))?;
     let empty = document.get("content").and_then(Value::as_array).is_none_or(Vec::is_empty);
     (!empty).then_some(document)
 }

@@ -246,29 +246,36 @@ impl Draft {
         }
         let first = wanted.priorities.first().map(String::as_str).unwrap_or_default();
         let Some(fields) = screen else {
-            let by_name = wanted.priorities.iter().map(|name| Way::new(json!({"name": name}), name));
+            let by_name =
+                wanted.priorities.iter().map(|name| Way::new(json!({"name": name}), name));
             return self.offer("priority", by_name.collect());
         };
         let Some(field) = fields.iter().find(|field| field.id == "priority") else {
             return self.leave_out("priority", NOT_ON_SCREEN);
         };
         if field.allowed.is_none() {
-            let by_name = wanted.priorities.iter().map(|name| Way::new(json!({"name": name}), name));
+            let by_name =
+                wanted.priorities.iter().map(|name| Way::new(json!({"name": name}), name));
             return self.offer("priority", by_name.collect());
         }
         let known = wanted.priorities.iter().filter_map(|name| field.allowed_named(name));
-        let ways: Vec<Way> = known.map(|allowed| Way::new(reference(allowed), &allowed.name)).collect();
+        let ways: Vec<Way> =
+            known.map(|allowed| Way::new(reference(allowed), &allowed.name)).collect();
         match ways.first() {
             None => {
                 let there = field.allowed_names();
                 let missing = schema::names(wanted.priorities.iter().map(String::as_str));
-                self.leave_out("priority", &format!("the project has none of {missing}; it has {there}"));
+                self.leave_out(
+                    "priority",
+                    &format!("the project has none of {missing}; it has {there}"),
+                );
             }
             // `Highest` in place of `Blocker` is what most sites have, and worth no words.
             Some(used)
                 if !used.called.eq_ignore_ascii_case(first)
                     && wanted.priorities.get(1).is_none_or(|second| {
-                        !used.called.eq_ignore_ascii_case(second) || !first.eq_ignore_ascii_case("blocker")
+                        !used.called.eq_ignore_ascii_case(second)
+                            || !first.eq_ignore_ascii_case("blocker")
                     }) =>
             {
                 self.warnings.push(format!(
@@ -444,9 +451,7 @@ fn field_named<'a>(fields: &'a [Field], name: &str) -> Result<&'a Field, String>
             one.id, other.id
         )),
         (None, _) => {
-            let there = schema::names(
-                fields.iter().map(|field| field.name.as_str()),
-            );
+            let there = schema::names(fields.iter().map(|field| field.name.as_str()));
             Err(format!("`fields.{shown}`: not on the project's create screen, which has {there}"))
         }
     }
@@ -502,9 +507,10 @@ fn coerced(
                 .ok_or_else(|| format!("`fields.{shown}` is empty"))
         }
         Value::String(text) if field.kind == "number" => {
-            let number: serde_json::Number = text.trim().parse().map_err(|_| {
-                format!("`fields.{shown}` is {}; write a number", kind(value))
-            })?;
+            let number: serde_json::Number = text
+                .trim()
+                .parse()
+                .map_err(|_| format!("`fields.{shown}` is {}; write a number", kind(value)))?;
             Ok(Value::Number(number))
         }
         Value::String(text) => one(&field.kind, text),

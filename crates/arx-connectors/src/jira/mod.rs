@@ -52,9 +52,11 @@ const PROJECT_KEY: &str = "JIRA_PROJECT_KEY";
 /// How often one `perform` may send a create: each but the first after the vendor refused, so
 /// that nothing happened, and a field gave way.
 const SENDS_MAX: usize = 8;
-/// How long a create whose reply was lost may still be on its way through the vendor. Before
-/// that, not finding it proves nothing.
+/// How long a create whose reply was lost may still be on its way through the vendor, unless the
+/// setting `in_flight_ms` says. Before that, not finding it proves nothing.
 const IN_FLIGHT: Duration = Duration::from_secs(15);
+/// Longest that the setting can say.
+const IN_FLIGHT_MAX: Duration = Duration::from_secs(600);
 /// How long a create can wait for the rate budget before it is sent, and then some: an intent
 /// older than this has nothing on its way.
 const INTENT_STALE: SignedDuration = SignedDuration::from_hours(3);
@@ -133,10 +135,9 @@ impl Connector for Jira {
         let mut base = parse_base(URL, variables.get(URL).ok_or_else(missing)?)?;
         base.set_query(None);
         base.set_fragment(None);
-        Deployment::setting(settings).map_err(|problem| EndpointError {
-            variable: "connectors.jira.settings.deployment",
-            problem,
-        })?;
+        let wrong = |variable| move |problem| EndpointError { variable, problem };
+        Deployment::setting(settings).map_err(wrong("connectors.jira.settings.deployment"))?;
+        in_flight(settings).map_err(wrong("connectors.jira.settings.in_flight_ms"))?;
         let auth = if variables.is_set(EMAIL) {
             Auth::Basic { user: EMAIL, password: API_TOKEN }
         } else {
@@ -172,47 +173,57 @@ impl Connector for Jira {
         let (effect, wanted) = asked(call)?;
         let attempt = self.attempt(effect);
         let age = call.now.duration_since(intended_at);
-        let quiet = if age > INTENT_STALE {
+        let in_flight = in_flight(call.settings)
+            .map_err(|problem| call.parameters(format!("the setting `in_flight_ms` {problem}")))?;
+        let pending = if age > INTENT_STALE {
             Duration::ZERO
         } else {
-            IN_FLIGHT.saturating_sub(attempt.since.elapsed())
+            in_flight.saturating_sub(attempt.since.elapsed())
         };
         if last {
             // After this look the answer stands, so the create must not be on its way any more.
-            tokio::time::sleep(quiet).await;
+            tokio::time::sleep(pending).await;
         }
-        let quiet = last || quiet.is_zero();
+        let quiet = last || pending.is_zero();
         let walked = match self.look(call, &wanted, effect, attempt, intended_at).await {
             Ok(walked) => walked,
             Err(error) => return Ok(Settlement::Unknown { why: error.to_string() }),
         };
-        Ok(match walked {
+        let absent = match walked {
             Walked::Found(issue) => {
                 let site = self.site(call).await?;
                 self.forget(effect);
                 let warnings = link_warnings(call, site, &issue, &wanted).await;
-                Settlement::Happened(outcome(site, &issue, true, &warnings))
+                return Ok(Settlement::Happened(outcome(site, &issue, true, &warnings)));
             }
             // INVARIANT (absence is proven): nothing of this effect is on its way any more, and
             // every key that its ticket could have was read from the vendor's store, not from
             // its index.
-            Walked::Nowhere { .. } if quiet => Settlement::Absent,
-            Walked::Nowhere { from, to } => Settlement::Unknown {
-                why: format!(
+            Walked::Nowhere { .. } if quiet => true,
+            Walked::GaveUp => last && age >= SEARCH_LAG_MAX,
+            Walked::Nowhere { from, to } => {
+                let project = &wanted.project;
+                let why = format!(
                     "no ticket from {project}-{from} to {project}-{to} is this effect's, but the \
-                     create may still be on its way",
-                    project = wanted.project
-                ),
-            },
-            Walked::GaveUp if last && age >= SEARCH_LAG_MAX => Settlement::Absent,
-            Walked::GaveUp => Settlement::Unknown {
-                why: format!(
-                    "the search shows no ticket with label `{}`, and project `{}` has too many \
-                     recent tickets to read each",
-                    Marker::new(effect).label,
-                    wanted.project
-                ),
-            },
+                     create may still be on its way"
+                );
+                return Ok(Settlement::Unknown { why });
+            }
+        };
+        if !absent {
+            let why = format!(
+                "the search shows no ticket with label `{}`, and project `{}` has too many \
+                 recent tickets to read each",
+                Marker::new(effect).label,
+                wanted.project
+            );
+            return Ok(Settlement::Unknown { why });
+        }
+        // INVARIANT (who sees nothing proves nothing): all of this was read by a user who is
+        // known to the vendor and may see the project.
+        Ok(match site::sees(call, self.site(call).await?, &wanted.project).await {
+            Ok(()) => Settlement::Absent,
+            Err(error) => Settlement::Unknown { why: error.to_string() },
         })
     }
 
@@ -464,12 +475,7 @@ async fn link(call: Call<'_>, site: &Site, issue: &Issue, link: Option<&Link>) -
     Some(format!("not linked to {}: {why}", link.url))
 }
 
-async fn link_warnings(
-    call: Call<'_>,
-    site: &Site,
-    issue: &Issue,
-    wanted: &Wanted,
-) -> Vec<String> {
+async fn link_warnings(call: Call<'_>, site: &Site, issue: &Issue, wanted: &Wanted) -> Vec<String> {
     link(call, site, issue, wanted.link.as_ref()).await.into_iter().collect()
 }
 
@@ -482,6 +488,15 @@ fn global_id(link: &Link) -> String {
         return whole;
     }
     format!("sha256={}", hex::encode(Sha256::digest(whole.as_bytes())))
+}
+
+/// How long a create may be on its way, as set or by default.
+fn in_flight(settings: &Value) -> Result<Duration, String> {
+    let Some(value) = settings.get("in_flight_ms").filter(|value| !value.is_null()) else {
+        return Ok(IN_FLIGHT);
+    };
+    let wait = value.as_u64().map(Duration::from_millis).filter(|wait| *wait <= IN_FLIGHT_MAX);
+    wait.ok_or_else(|| format!("is not a number up to {}", IN_FLIGHT_MAX.as_millis()))
 }
 
 /// What a create is asked for.

@@ -197,7 +197,8 @@ impl Field {
         Some(Self {
             name: wire::word(value, "name").unwrap_or_else(|| id.clone()),
             required: truth("required"),
-            has_default: truth("hasDefaultValue") || value.get("defaultValue").is_some_and(|v| !v.is_null()),
+            has_default: truth("hasDefaultValue")
+                || value.get("defaultValue").is_some_and(|v| !v.is_null()),
             kind: schema("type"),
             items: schema("items"),
             make: schema("custom"),
@@ -266,8 +267,11 @@ pub(super) const TYPE_DEFAULT: &str = "Bug";
 /// A list of names for a message, not too long.
 pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let all: Vec<&str> = names.collect();
-    let shown: Vec<String> =
-        all.iter().take(NAMES_SHOWN_MAX).map(|name| format!("`{}`", text::one_line(name, 60))).collect();
+    let shown: Vec<String> = all
+        .iter()
+        .take(NAMES_SHOWN_MAX)
+        .map(|name| format!("`{}`", text::one_line(name, 60)))
+        .collect();
     let left_out = all.len().saturating_sub(NAMES_SHOWN_MAX);
     match left_out {
         0 => shown.join(", "),

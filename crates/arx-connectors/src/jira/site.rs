@@ -128,6 +128,31 @@ pub(super) async fn probe(call: Call<'_>, site: &Site) -> Result<(), CallError> 
     }
 }
 
+/// Whether what was read just now was read by someone who may see the project. With an expired
+/// credential a read falls back to an anonymous user, who is told that there is nothing.
+pub(super) async fn sees(call: Call<'_>, site: &Site, project: &str) -> Result<(), CallError> {
+    let reply = look(call, &format!("{}/myself", site.api)).await?;
+    if !reply.is_success() && reply.status != 404 {
+        return Err(call.refused(&reply, &Complaint::of(&reply).message()));
+    }
+    let request = Request::get(&format!("{}/mypermissions", site.api))
+        .query("projectKey", project)
+        .query("permissions", "BROWSE_PROJECTS");
+    let reply = call.http.send(call.permit, request).await.map_err(|error| call.failed(error))?;
+    let body: Option<Value> = reply.json().ok().filter(|_| reply.is_success());
+    let may = body.as_ref().and_then(|body| {
+        body.pointer("/permissions/BROWSE_PROJECTS/havePermission").and_then(Value::as_bool)
+    });
+    if may == Some(false) {
+        return Err(CallError::Refused {
+            vendor: super::SPEC.title,
+            status: None,
+            message: format!("this user may not browse project `{project}`, so sees no ticket"),
+        });
+    }
+    Ok(())
+}
+
 async fn look(call: Call<'_>, path: &str) -> Result<Response, CallError> {
     call.http.send(call.permit, Request::get(path)).await.map_err(|error| call.failed(error))
 }

@@ -15,9 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::malformed;
 use super::site::{Deployment, Site};
 use super::wire::{self, Complaint, Issue};
-use super::malformed;
 
 /// The issue property that names the effect.
 pub(super) const PROPERTY: &str = "io.arx.effect";
@@ -69,11 +69,13 @@ impl Marker {
     /// Whose issue this is, as far as a reply shows.
     pub fn evidence(&self, issue: &Value) -> Evidence {
         let properties = issue.get("properties").and_then(Value::as_object);
-        let property = properties.and_then(|all| all.get(PROPERTY)).filter(|value| !value.is_null());
+        let property =
+            properties.and_then(|all| all.get(PROPERTY)).filter(|value| !value.is_null());
         if let Some(property) = property {
             return if self.is_in(property) { Evidence::Ours } else { Evidence::NotOurs };
         }
-        let labelled = wire::labels(issue).is_some_and(|labels| labels.contains(&self.label.as_str()));
+        let labelled =
+            wire::labels(issue).is_some_and(|labels| labels.contains(&self.label.as_str()));
         match properties {
             // The label is ours alone: who copies a ticket copies it, but later, and the oldest
             // ticket is taken.
@@ -293,8 +295,8 @@ impl Walk<'_> {
     }
 
     fn batch(&self) -> u64 {
-        let single = self.site.deployment == Deployment::DataCenter
-            || self.no_bulk.load(Ordering::Relaxed);
+        let single =
+            self.site.deployment == Deployment::DataCenter || self.no_bulk.load(Ordering::Relaxed);
         if single { BATCH_SINGLE } else { BATCH_BULK }
     }
 

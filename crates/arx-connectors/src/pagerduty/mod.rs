@@ -45,7 +45,7 @@ const API_URL_DEFAULT: &str = "https://api.pagerduty.com";
 /// (so that nothing happened) without the priority and without the escalation policy.
 const SENDS_MAX: usize = 3;
 /// How often an incident that the vendor says exists is looked for.
-const ADOPTION_LOOKS_MAX: u32 = 6;
+const ADOPTION_LOOKS_MAX: u32 = 5;
 /// First pause between those looks; doubles each time.
 const ADOPTION_PAUSE: Duration = Duration::from_millis(200);
 /// Largest page of priorities.
@@ -73,8 +73,9 @@ pub static SPEC: ConnectorSpec = ConnectorSpec {
     rate: Some(RateLimit { requests: 960, per: Duration::from_secs(60) }),
     // The vendor advises to serialise requests per token; a few at once hide the latency.
     in_flight_max: 4,
-    // Incidents are readable as soon as they exist: one look tells.
-    settle_for: Duration::from_secs(10),
+    // Incidents are readable as soon as they exist, so the first look that is answered tells;
+    // the rest is patience with a vendor that does not answer.
+    settle_for: Duration::from_secs(120),
 };
 
 /// The connector.
@@ -219,7 +220,8 @@ impl PagerDuty {
         Err(CallError::Refused {
             vendor: SPEC.title,
             status: None,
-            message: "neither with nor without its optional parts was the incident taken".to_owned(),
+            message: "neither with nor without its optional parts was the incident taken"
+                .to_owned(),
         })
     }
 
