@@ -39,6 +39,13 @@ pub(crate) struct Outcome {
     pub(crate) rows: Vec<(String, String)>,
 }
 
+/// Asks the only vendor of a gate whether it accepts the credential.
+pub(crate) async fn probe(gate: &TestGate) -> Result<(), String> {
+    let checked = gate.gateway.check_credentials("test", &gate.ctx.world).await.expect("recorded");
+    let only = checked.into_iter().next().expect("a vendor");
+    only.result.map_err(|error| error.to_string())
+}
+
 /// Reads findings from the simulators, with faults.
 pub(crate) async fn read_simulated(
     connector: Arc<dyn Connector>,

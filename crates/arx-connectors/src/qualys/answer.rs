@@ -16,6 +16,8 @@ const CODE_RATE: u32 = 1965;
 const CODES_INTERNAL: &[u32] = &[999, 1999];
 /// Codes about the account: wrong, expired, without access to the API.
 const CODES_ACCOUNT: std::ops::Range<u32> = 2000..2100;
+/// Those among them that say that the account may not make this call.
+const CODES_ENTITLEMENT: &[u32] = &[2002, 2012];
 /// Pause after a failure on Qualys' side.
 const PAUSE_INTERNAL: Duration = Duration::from_millis(250);
 /// Most items of an answer that are kept.
@@ -104,6 +106,11 @@ impl Answer {
             code if CODES_ACCOUNT.contains(&code) => Kind::Account,
             _ => Kind::Refused,
         }
+    }
+
+    /// Whether it is about what this account may do, and not about the account itself.
+    pub(super) fn is_about_entitlement(&self) -> bool {
+        CODES_ENTITLEMENT.contains(&self.code)
     }
 
     /// Whether it is about calls that are used up, and not about one that is still running.

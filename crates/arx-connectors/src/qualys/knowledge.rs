@@ -229,7 +229,7 @@ impl<'a> Knowledge<'a> {
                     }
                     Kind::Internal(pushback) => (answer.message(), Some(pushback)),
                     Kind::Account | Kind::Refused => {
-                        return Err(Trouble::Refused(self.call.http.scrub(&answer.message())));
+                        return Err(self.refusal(response.status, Some(&answer), &response));
                     }
                 },
                 Ok(Reply::Foreign(root)) => {
@@ -270,13 +270,22 @@ impl<'a> Knowledge<'a> {
             if versions::is_gone(response.status) && self.versions.advance(fixed, &version) {
                 continue;
             }
-            let message = match Answer::of_body(&response.body) {
-                Some(answer) => answer.message(),
-                None => response.excerpt(),
-            };
-            let message = self.call.http.scrub(&message);
-            return Err(Trouble::Refused(format!("status {}: {message}", response.status)));
+            let answer = Answer::of_body(&response.body);
+            return Err(self.refusal(response.status, answer.as_ref(), &response));
         }
+    }
+
+    /// What a refusal means: an account that is not accepted any more will be again, one that may
+    /// not read the KnowledgeBase will not.
+    fn refusal(&self, status: u16, answer: Option<&Answer>, response: &Response) -> Trouble {
+        let words = answer.map_or_else(|| response.excerpt(), Answer::message);
+        let words = self.call.http.scrub(&words);
+        let message = if status < 400 { words } else { format!("status {status}: {words}") };
+        let account = match answer {
+            Some(answer) => answer.kind() == Kind::Account && !answer.is_about_entitlement(),
+            None => status == 401,
+        };
+        if account { Trouble::Unreachable(message) } else { Trouble::Refused(message) }
     }
 
     /// Hands detections to the sink as findings, away from the async threads.

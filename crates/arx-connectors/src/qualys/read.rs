@@ -202,7 +202,7 @@ impl PageRequest {
     }
 
     /// The same page from another host on.
-    fn from_host(&self, id_min: u64) -> Self {
+    fn starting_at(&self, id_min: u64) -> Self {
         let mut page = self.clone();
         page.query.retain(|(name, _)| name != "id_min");
         page.query.push(("id_min".to_owned(), id_min.to_string()));
@@ -326,7 +326,7 @@ impl Reader<'_> {
                     self.cuts += 1;
                     match end.last_host.filter(|_| end.ascending) {
                         Some(last) => {
-                            page = page.from_host(last.saturating_add(1));
+                            page = page.starting_at(last.saturating_add(1));
                             failures = 0;
                         }
                         None => failures += 1,

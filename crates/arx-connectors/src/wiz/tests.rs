@@ -93,6 +93,22 @@ fn names_are_not_always_cves() {
 }
 
 #[test]
+fn an_asset_may_be_unknown() {
+    let asset = |asset: Value| node(json!({ "vulnerableAsset": asset }));
+    let unknown = r#"f1 ["CVE-2024-1111"] [] on f1 (unknown asset), CRITICAL, cvss Some(98)"#;
+    check(asset(json!(null)), unknown);
+    check(asset(json!({})), unknown);
+    check(
+        asset(json!({ "name": "shop/main" })),
+        r#"f1 ["CVE-2024-1111"] [] on shop/main (shop/main), CRITICAL, cvss Some(98)"#,
+    );
+    check(
+        asset(json!({ "providerUniqueId": "arn:x" })),
+        r#"f1 ["CVE-2024-1111"] [] on arn:x (arn:x), CRITICAL, cvss Some(98)"#,
+    );
+}
+
+#[test]
 fn what_was_not_asked_for_is_left_out() {
     check(node(json!({ "status": "RESOLVED" })), "");
     check(node(json!({ "status": "open" })), &lines(node(json!({}))).join("\n"));
@@ -233,7 +249,8 @@ fn tags_come_as_object_or_as_list() {
 fn a_page_says_where_the_next_one_is() {
     let next = |nodes: Value, info: Value| {
         let text =
-            json!({ "data": { "vulnerabilityFindings": { "nodes": nodes, "pageInfo": info } } }).to_string();
+            json!({ "data": { "vulnerabilityFindings": { "nodes": nodes, "pageInfo": info } } })
+                .to_string();
         let page = wire::decode(&text, &wanted(&[Severity::Critical])).expect("a page");
         page.next
     };

@@ -19,6 +19,9 @@ const PEEK_BYTES: usize = 4096;
 /// Longest title, in bytes.
 const TITLE_BYTES_MAX: usize = 160;
 
+/// What an asset is called that the tenant's schema or the finding says nothing about.
+const UNKNOWN_ASSET: &str = "unknown asset";
+
 /// Field sets, richest first. A field or fragment that the tenant's schema lacks fails the whole
 /// query, so that the next set is tried; the last one holds what no schema lacks.
 pub(super) const FIELD_SETS: &[&str] = &[
@@ -86,24 +89,24 @@ impl Wanted {
     pub(super) fn query(&self, fields: &str, after: Option<&str>) -> Value {
         let severities: Vec<_> = self.severities.iter().map(|severity| severity.as_str()).collect();
         // Bare lists: this filter takes no `equals`, unlike its neighbours.
-        let mut filter = json!({ "severity": severities, "status": ["OPEN"] });
+        let mut filter = Map::new();
+        filter.insert("severity".to_owned(), json!(severities));
+        filter.insert("status".to_owned(), json!(["OPEN"]));
         if !self.project_ids.is_empty() {
-            filter["projectId"] = json!(self.project_ids);
+            filter.insert("projectId".to_owned(), json!(self.project_ids));
         }
-        let mut variables = json!({ "filterBy": filter, "first": self.page_size });
+        let mut variables = Map::new();
+        variables.insert("filterBy".to_owned(), Value::Object(filter));
+        variables.insert("first".to_owned(), json!(self.page_size));
         if let Some(after) = after {
-            variables["after"] = json!(after);
+            variables.insert("after".to_owned(), json!(after));
         }
         let query = format!(
             "query VulnerabilityFindingsPage($filterBy: VulnerabilityFindingFilters, $first: Int, \
              $after: String) {{ vulnerabilityFindings(filterBy: $filterBy, first: $first, \
              after: $after) {{ nodes {{ {fields} }} pageInfo {{ hasNextPage endCursor }} }} }}"
         );
-        json!({
-            "query": query,
-            "variables": variables,
-            "operationName": "VulnerabilityFindingsPage",
-        })
+        json!({ "query": query, "variables": variables })
     }
 }
 
@@ -360,14 +363,19 @@ fn finding<'a>(node: Node<'a>, wanted: &Wanted) -> Option<Finding<'a>> {
             asset.provider_unique_id.clone()
         };
     }
-    if asset.name.0.is_empty() {
-        asset.name = asset.id.clone();
-    }
     let id = if node.id.0.is_empty() {
         row_id(&vulnerability, &asset.id.0, &node.detailed_name.0, &node.version.0)
     } else {
         node.id.0
     };
+    if asset.name.0.is_empty() {
+        asset.name =
+            if asset.id.0.is_empty() { Text(UNKNOWN_ASSET.into()) } else { asset.id.clone() };
+    }
+    if asset.id.0.is_empty() {
+        // Nothing tells this asset from another, so each finding has its own.
+        asset.id = Text(id.clone());
+    }
     let vulnerability = if vulnerability.is_empty() { id.clone() } else { vulnerability };
     let projects = node.projects.0;
     let business_impact = projects.iter().map(business_impact).max().unwrap_or_default();

@@ -339,6 +339,21 @@ async fn a_knowledge_base_that_breaks_off_leaves_detections_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_lapses_before_the_knowledge_base_leaves_detections_out() {
+    let world = World::new(json!({}), |asked| {
+        if asked.line.contains(KNOWLEDGE) {
+            answer(200, 2001, "This account has expired.")
+        } else {
+            three_pages(asked)
+        }
+    })
+    .await;
+    let outcome = world.read(json!({})).await;
+    assert!(outcome.rows.is_empty());
+    insta::assert_snapshot!(outcome.why(), @"the KnowledgeBase cannot be read (code 2001: This account has expired); 6 detections whose CVEs are not known were left out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_knowledge_base_is_asked_for_the_rest() {
     let world = World::new(json!({}), |asked| {
         if !asked.line.contains(KNOWLEDGE) {
@@ -353,4 +368,60 @@ async fn a_truncated_knowledge_base_is_asked_for_the_rest() {
     })
     .await;
     world.read(json!({})).await.assert_rows(&["1/1 CVE-2024-0001", "1/2 CVE-2024-0002"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_is_one_light_call() {
+    let probe = async |about: Reply, list: Reply| {
+        let world = World::new(json!({}), move |asked| {
+            if asked.line.contains("/msp/about.php") { about.clone() } else { list.clone() }
+        })
+        .await;
+        let result = crate::scripted::probe(&world.gate).await;
+        let lines: Vec<_> = world.server.asked().into_iter().map(|asked| asked.line).collect();
+        format!("{result:?} after\n{}", lines.join("\n"))
+    };
+    let about = || Reply::ok("<?xml version=\"1.0\"?><ABOUT><API-VERSION/></ABOUT>");
+    let none = || Reply::new(404, "");
+    let empty = || Reply::ok(list("", ""));
+    insta::assert_snapshot!(probe(about(), none()).await, @r"
+        Ok(()) after
+        GET /msp/about.php
+        ");
+    insta::assert_snapshot!(probe(none(), empty()).await, @r"
+        Ok(()) after
+        GET /msp/about.php
+        GET /api/5.0/fo/asset/host/vm/detection/?action=list&truncation_limit=1&severities=5&show_results=0
+        ");
+    insta::assert_snapshot!(probe(Reply::ok("<html/>"), empty()).await, @r"
+        Ok(()) after
+        GET /msp/about.php
+        GET /api/5.0/fo/asset/host/vm/detection/?action=list&truncation_limit=1&severities=5&show_results=0
+        ");
+    insta::assert_snapshot!(probe(answer(200, 2001, "This account has expired."), none()).await, @r#"
+        Err("Qualys does not accept QUALYS_USERNAME and QUALYS_PASSWORD: code 2001: This account has expired") after
+        GET /msp/about.php
+        "#);
+    insta::assert_snapshot!(probe(Reply::new(401, "no"), none()).await, @r#"
+        Err("Qualys does not accept QUALYS_USERNAME and QUALYS_PASSWORD: no") after
+        GET /msp/about.php
+        "#);
+    insta::assert_snapshot!(probe(none(), answer(403, 2012, "no API access")).await, @r#"
+        Err("Qualys does not accept QUALYS_USERNAME and QUALYS_PASSWORD: code 2012: no API access") after
+        GET /msp/about.php
+        GET /api/5.0/fo/asset/host/vm/detection/?action=list&truncation_limit=1&severities=5&show_results=0
+        "#);
+    insta::assert_snapshot!(probe(none(), Reply::ok("<html/>")).await, @r#"
+        Err("Qualys sent a reply that cannot be read: expected XML, got <html/>") after
+        GET /msp/about.php
+        GET /api/5.0/fo/asset/host/vm/detection/?action=list&truncation_limit=1&severities=5&show_results=0
+        "#);
+    insta::assert_snapshot!(probe(none(), none()).await, @r#"
+        Err("Qualys refused the request with status 404: (empty reply)") after
+        GET /msp/about.php
+        GET /api/5.0/fo/asset/host/vm/detection/?action=list&truncation_limit=1&severities=5&show_results=0
+        GET /api/2.0/fo/asset/host/vm/detection/?action=list&truncation_limit=1&severities=5&show_results=0
+        GET /api/4.0/fo/asset/host/vm/detection/?action=list&truncation_limit=1&severities=5&show_results=0
+        GET /api/3.0/fo/asset/host/vm/detection/?action=list&truncation_limit=1&severities=5&show_results=0
+        "#);
 }

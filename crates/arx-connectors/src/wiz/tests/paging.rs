@@ -12,6 +12,32 @@ use serde_json::{Value, json};
 use crate::scripted::{Asked, Kept, Reply, Scripted};
 use crate::wiz::Wiz;
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_asks_for_a_token_and_nothing_else() {
+    let probe = async |reply: Reply| {
+        let server = Scripted::start(move |_| reply.clone()).await;
+        let gate = gate(&server).await;
+        (crate::scripted::probe(&gate).await, server.asked().len())
+    };
+    let (accepted, asked) = probe(Reply::ok(r#"{"access_token":"t","expires_in":60}"#)).await;
+    assert_eq!((accepted, asked), (Ok(()), 1));
+    let (refused, _) = probe(Reply::new(
+        401,
+        r#"{"error":"access_denied","error_description":"Unauthorized canary-client-secret"}"#,
+    ))
+    .await;
+    insta::assert_snapshot!(refused.expect_err("refused"), @"Wiz does not accept WIZ_CLIENT_ID and WIZ_CLIENT_SECRET: no access token (status 401): access_denied: Unauthorized [redacted]");
+}
+
+async fn gate(server: &Scripted) -> TestGate {
+    let environment = BTreeMap::from([
+        ("WIZ_CLIENT_ID".to_owned(), "canary-client-id".to_owned()),
+        ("WIZ_CLIENT_SECRET".to_owned(), "canary-client-secret".to_owned()),
+        ("WIZ_API_URL".to_owned(), server.url.clone()),
+    ]);
+    TestGate::new(Arc::new(Wiz::default()), environment, Value::Null, None).await
+}
+
 /// What a read of findings came to.
 struct Outcome {
     value: Result<Value, GateError>,
@@ -52,12 +78,7 @@ async fn read(
         answer(body["variables"]["after"].as_str(), asked)
     })
     .await;
-    let environment = BTreeMap::from([
-        ("WIZ_CLIENT_ID".to_owned(), "canary-client-id".to_owned()),
-        ("WIZ_CLIENT_SECRET".to_owned(), "canary-client-secret".to_owned()),
-        ("WIZ_API_URL".to_owned(), server.url.clone()),
-    ]);
-    let gate = TestGate::new(Arc::new(Wiz::default()), environment, Value::Null, None).await;
+    let gate = gate(&server).await;
     let kept = Arc::new(Kept::default());
     let sink: Arc<dyn FindingSink> = kept.clone();
     let value = gate.read("wiz.findings:read", params, Some(sink)).await;
