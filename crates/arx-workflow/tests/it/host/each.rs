@@ -97,3 +97,46 @@ async fn what_a_function_may_return() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn each_may_be_empty_nested_and_repeated() {
+    let workflow = Workflow::new(
+        r#"
+async def inner(name):
+    await wiz.findings.read(name=name)
+    if name == 'b1':
+        raise ValueError('inner')
+    return 'read'
+
+async def outer(name):
+    arx.note(name, 'begun')
+    reports = await arx.each([f'{name}{n}' for n in range(2)], inner)
+    return {'inside': [report.outcomes for report in reports]}
+
+async def main():
+    assert await arx.each([], outer) == []
+    first = await arx.each(['a', 'b'], outer)
+    again = await arx.each(['a'], outer)
+    return [[report.id, report.outcomes, report.inside] for report in first + again]
+"#,
+    );
+    let echo = |call: &Call| Reply::Value(Value::Object(call.params.clone()));
+    for order in 0..4 {
+        let story = workflow.play(|pending| order % pending.len(), echo).await.unwrap();
+        assert_eq!(
+            story.value(),
+            json!([
+                ["a", ["begun"], [["read"], ["read"]]],
+                ["b", ["begun"], [["read"], ["failed"]]],
+                ["a", ["begun"], [["read"], ["read"]]],
+            ])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_note_is_about_an_item_at_work() {
+    let source = "async def main():\n    arx.note('x', 'paged')\n";
+    let raised = Workflow::new(source).echo().await.unwrap().raised.unwrap();
+    assert_eq!((raised.kind.as_str(), raised.line), ("ValueError", Some(2)));
+}

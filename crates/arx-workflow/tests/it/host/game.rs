@@ -255,3 +255,46 @@ async def main():
     );
     assert_eq!(story.value(), json!("2026-03-04T05:06:07.250000+00:00"));
 }
+
+#[tokio::test]
+async fn a_gather_that_fails_can_be_caught_and_the_workflow_goes_on() {
+    let workflow = Workflow::new(
+        r#"
+import asyncio
+
+async def one(n):
+    got = await wiz.findings.read(n=n)
+    await jira.issues.read(n=got.n)
+    return got.n
+
+async def main():
+    try:
+        await asyncio.gather(*[one(n) for n in range(4)])
+    except ValueError as error:
+        caught = str(error)
+    after = await pagerduty.incidents.read(n=9)
+    return [caught, after.n, await asyncio.gather(one(5), one(6))]
+"#,
+    );
+    let answer = |call: &super::Call| match (call.name.as_str(), call.params["n"].as_u64()) {
+        ("wiz.findings:read", Some(2)) => raise(Exception::ValueError, "no"),
+        _ => Reply::Value(Value::Object(call.params.clone())),
+    };
+    for order in 0..5 {
+        let story = workflow.play(|pending| order % pending.len(), answer).await.unwrap();
+        assert_eq!(story.value(), json!(["no", 9, [5, 6]]), "order {order}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_answers_in_the_same_order_give_the_same_run() {
+    let workflow = Workflow::new(GATHER);
+    let echo = |call: &super::Call| Reply::Value(Value::Object(call.params.clone()));
+    let mut runs = vec![];
+    for _ in 0..3 {
+        let story = workflow.play(|pending| 7 % pending.len(), echo).await.unwrap();
+        runs.push(story.events);
+    }
+    assert_eq!(runs[0], runs[1]);
+    assert_eq!(runs[0], runs[2]);
+}
