@@ -140,9 +140,10 @@ fn findings(
         .map(|recorded| recorded.dataset)
         .collect();
     let counts = |finding: &SourceFinding| {
-        finding.vulnerabilities.iter().any(|name| {
-            into.get(name.as_str()).copied().unwrap_or(name.as_str()) == vulnerability
-        })
+        finding
+            .vulnerabilities
+            .iter()
+            .any(|name| into.get(name.as_str()).copied().unwrap_or(name.as_str()) == vulnerability)
     };
     let key = |finding: &SourceFinding| {
         let id = match finding.id.as_str() {
@@ -165,8 +166,7 @@ fn findings(
     for dataset in &datasets {
         each_line(reader, dataset, |finding| {
             let key = key(&finding);
-            let is_better =
-                best.get(&key).is_none_or(|known| finding.digest.0 < known.digest.0);
+            let is_better = best.get(&key).is_none_or(|known| finding.digest.0 < known.digest.0);
             if is_better && named.contains(&key) {
                 best.insert(key, finding);
             }

@@ -3,6 +3,7 @@
 //! a memory file system where there is one, so that no disk is measured.
 //!
 //! `cargo bench -p arx-gateway`
+#![expect(clippy::expect_used, reason = "a broken bench ends at once")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -96,13 +97,8 @@ fn permitted_write(bencher: divan::Bencher<'_, '_>) {
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let environment = [("DESK_TOKEN".to_owned(), "token".to_owned())].into();
-    let gate = runtime.block_on(TestGate::under(
-        policy(),
-        Arc::new(Desk),
-        environment,
-        Value::Null,
-        None,
-    ));
+    let gate =
+        runtime.block_on(TestGate::under(policy(), Arc::new(Desk), environment, Value::Null, None));
     let n = AtomicU64::new(0);
     bencher.counter(divan::counter::ItemsCount::new(BATCH)).bench(|| {
         runtime.block_on(async {

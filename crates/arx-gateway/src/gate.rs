@@ -93,7 +93,7 @@ impl Gateway {
             match self.admit(ctx, action, spec).await? {
                 Admission::Recorded(reply) => return Ok(reply),
                 Admission::DryRun { decision } => {
-                    let value = serde_json::json!({ "dry_run": true, "verdict": decision.verdict });
+                    let value = rehearsed(effect, &decision);
                     let effect = EffectReply { key: effect.clone(), new: true, covered_by: None };
                     return Ok(Reply { value, effect: Some(effect) });
                 }
@@ -128,6 +128,20 @@ impl Gateway {
     fn title(&self, connector: &str) -> &'static str {
         self.bindings.get(connector).map_or("the vendor", |binding| binding.connector.spec().title)
     }
+}
+
+/// What a write returns that was only decided. Workflows go on with the usual names of what they
+/// would have made, so that the calls that follow are decided too.
+fn rehearsed(effect: &EffectKey, decision: &arx_types::Decision) -> serde_json::Value {
+    serde_json::json!({
+        "dry_run": true,
+        "verdict": decision.verdict,
+        "id": "dry-run",
+        "key": "dry-run",
+        "number": 0,
+        "status": "dry-run",
+        "url": format!("dry-run:{effect}"),
+    })
 }
 
 /// One lock for each effect in flight in this process.

@@ -64,10 +64,13 @@ impl SetupError {
     }
 }
 
+/// Budgets by connector and host.
+type BudgetsByHost = BTreeMap<(String, String), Arc<Budget>>;
+
 /// The rate budgets of this process, one for each vendor host, shared by every run.
 #[derive(Clone, Default)]
 pub struct Budgets {
-    by_host: Arc<Mutex<BTreeMap<(String, String), Arc<Budget>>>>,
+    by_host: Arc<Mutex<BudgetsByHost>>,
 }
 
 impl Budgets {

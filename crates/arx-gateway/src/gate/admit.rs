@@ -306,12 +306,11 @@ impl Case {
 
     /// Turns a decision into a leaf to record, or into the error that the caller gets; denials
     /// and escalations are recorded here.
-    #[expect(clippy::type_complexity, reason = "the pair is read once, right where it is made")]
     fn verdict(
         &self,
         tx: &mut Tx<'_>,
         decision: &Decision,
-    ) -> Result<Result<(LeafDraft, Option<ApprovalId>), GateError>, JournalError> {
+    ) -> Answer<(LeafDraft, Option<ApprovalId>)> {
         let leaf = self.leaf(LeafKind::Decision).decided(decision);
         match decision.verdict {
             Verdict::Permit => Ok(Ok((leaf, None))),
@@ -327,13 +326,12 @@ impl Case {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the pair is read once, right where it is made")]
     fn escalate(
         &self,
         tx: &mut Tx<'_>,
         decision: &Decision,
         leaf: LeafDraft,
-    ) -> Result<Result<(LeafDraft, Option<ApprovalId>), GateError>, JournalError> {
+    ) -> Answer<(LeafDraft, Option<ApprovalId>)> {
         let operation = self.action.operation.clone();
         let escalation = |pending| {
             let action = EscalatedAction {

@@ -7,6 +7,7 @@
 
 mod auth;
 mod budget;
+mod client;
 mod request;
 
 use std::fmt::Write as _;
@@ -22,6 +23,8 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 pub use budget::{Budget, RateLimit, WAIT_MAX};
+pub use client::check_trust_store;
+use client::{Client, client_for};
 pub use request::{
     BODY_BYTES_MAX, REQUEST_TIMEOUT, Replay, Request, Response, STREAM_BYTES_MAX, StreamingResponse,
 };
@@ -41,18 +44,10 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(20);
 /// Longest that one request waits for a vendor that keeps asking to wait.
 const PUSHBACK_TOTAL_MAX: Duration = Duration::from_secs(2 * 3600);
-/// Time to establish a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Idle connections are dropped before common servers drop them, so that a request is rarely
-/// written into a closing connection.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Redirects within the endpoint's origin that are followed for a safe request.
 const REDIRECTS_MAX: usize = 3;
 /// Largest error reply that is read for its message.
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
-/// How ARX names itself to vendors.
-const USER_AGENT: &str =
-    concat!("arx/", env!("CARGO_PKG_VERSION"), " (security workflows under governance)");
 
 /// Why a request has no reply.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +126,7 @@ pub enum HttpError {
 pub struct GovernedHttp {
     connector: Arc<dyn Connector>,
     endpoint: Endpoint,
-    client: reqwest::Client,
+    client: Client,
     user: Option<String>,
     secrets: Mutex<Secrets>,
     token: tokio::sync::Mutex<Option<auth::Token>>,
@@ -667,28 +662,4 @@ pub fn parse_base(variable: &'static str, text: &str) -> Result<Url, EndpointErr
         "http" => Err(error("is plain http to another machine; write `https://`")),
         _ => Err(error("must begin with `https://`")),
     }
-}
-
-#[expect(clippy::disallowed_types, reason = "the one client that requests leave by")]
-/// Whether the system's trust store can be used for https.
-///
-/// # Errors
-/// Why not.
-pub fn check_trust_store() -> Result<(), String> {
-    let base = Url::parse("https://localhost").map_err(|error| error.to_string())?;
-    client_for(&base).map(drop).map_err(|error| describe(&error))
-}
-
-fn client_for(base: &Url) -> reqwest::Result<reqwest::Client> {
-    // Installing it twice is refused and harmless: the first stands.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .gzip(true);
-    // A credential in plain http is for loopback; a proxy would carry it elsewhere.
-    let builder = if base.scheme() == "http" { builder.no_proxy() } else { builder };
-    builder.build()
 }
