@@ -291,14 +291,14 @@ fn is_set(flags: &[AtomicBool], index: usize) -> bool {
 
 /// A UUID's text from 128 bits.
 pub(crate) fn push_uuid(out: &mut String, id: u128) {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    for position in 0..32u32 {
-        if matches!(position, 8 | 12 | 16 | 20) {
-            out.push('-');
-        }
-        let nibble = (id >> (124 - position * 4)) as usize & 15;
-        out.push(DIGITS.get(nibble).copied().map_or('0', char::from));
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = *b"00000000-0000-0000-0000-000000000000";
+    let mut rest = id;
+    for byte in text.iter_mut().rev().filter(|byte| **byte != b'-') {
+        *byte = DIGITS.get(rest as usize & 15).copied().unwrap_or(b'0');
+        rest >>= 4;
     }
+    out.push_str(std::str::from_utf8(&text).unwrap_or_default());
 }
 
 pub(crate) fn uuid(id: u128) -> String {
@@ -308,6 +308,7 @@ pub(crate) fn uuid(id: u128) -> String {
 }
 
 /// `2026-11-15T00:00:00Z` from seconds since the epoch (Hinnant's civil-from-days).
+#[rustfmt::skip]
 pub(crate) fn push_time(out: &mut String, seconds: i64) {
     let (days, of_day) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let shifted = days + 719_468;
@@ -319,21 +320,17 @@ pub(crate) fn push_time(out: &mut String, seconds: i64) {
     let day = of_year - (153 * month_index + 2) / 5 + 1;
     let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    for (value, width, after) in [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (of_day / 3600, 2, ':'),
-        (of_day / 60 % 60, 2, ':'),
-        (of_day % 60, 2, 'Z'),
-    ] {
-        let mut divisor = 10i64.pow(width - 1);
-        while divisor > 0 {
-            out.push(char::from(b'0' + (value / divisor % 10) as u8));
-            divisor /= 10;
-        }
-        out.push(after);
-    }
+    let digit = |n: i64| b'0' + (n % 10) as u8;
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    let text = [
+        digit(year / 1000), digit(year / 100), digit(year / 10), digit(year), b'-',
+        digit(month / 10), digit(month), b'-',
+        digit(day / 10), digit(day), b'T',
+        digit(hour / 10), digit(hour), b':',
+        digit(minute / 10), digit(minute), b':',
+        digit(second / 10), digit(second), b'Z',
+    ];
+    out.push_str(std::str::from_utf8(&text).unwrap_or_default());
 }
 
 pub(crate) fn time(seconds: i64) -> String {

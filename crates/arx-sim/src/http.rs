@@ -112,6 +112,14 @@ impl Reply {
         Self::with_type(status, "application/json;charset=UTF-8", payload)
     }
 
+    /// A large document in pieces, of a length known beforehand.
+    pub fn json_pieces(pieces: Vec<Bytes>) -> Self {
+        let n_bytes: usize = pieces.iter().map(Bytes::len).sum();
+        let chunks = Box::pin(futures_util::stream::iter(pieces));
+        Self::with_type(200, "application/json;charset=UTF-8", Payload::Stream(chunks))
+            .header("content-length", n_bytes.to_string())
+    }
+
     pub fn xml(status: u16, text: String) -> Self {
         Self::with_type(status, "application/xml", Payload::Whole(text.into()))
     }

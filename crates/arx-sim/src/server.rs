@@ -183,7 +183,8 @@ async fn served(
 /// Half of the reply: `broken` promises the whole length and breaks off, else the short body is
 /// framed as if it were complete.
 async fn shortened(reply: Reply, broken: bool) -> Response<Body> {
-    let Reply { status, headers, payload, committed } = reply;
+    let Reply { status, mut headers, payload, committed } = reply;
+    headers.retain(|(name, _)| *name != "content-length");
     let whole = match payload {
         Payload::Whole(bytes) => bytes,
         Payload::Stream(chunks) => {

@@ -28,9 +28,9 @@ use crate::faults::{Fault, Paging, mix};
 use crate::http::{Reply, Request, Route, pairs};
 use crate::ledger::lock;
 use crate::world::{Refusal, Service, Shared};
-use filter::Filter;
+use filter::{Filter, Picks};
 use graphql::{Field, Selection};
-use render::Plans;
+use render::{Plans, Text};
 
 const ROUTES: &[Route] =
     &[("POST", "/oauth/token", "oauth.token"), ("POST", "/graphql", "graphql.other")];
@@ -42,6 +42,8 @@ const PAGE_DEFAULT: u64 = 50;
 const TOKEN_LIFE: Duration = Duration::from_secs(86_400);
 /// Tokens remembered; when full, the old ones are as good as expired.
 const TOKENS_MAX: usize = 10_000;
+/// Filters whose counts and picks are kept.
+const FILTERS_MAX: usize = 32;
 /// The scopes of the simulated service account.
 const SCOPES: &str = "read:vulnerabilities read:issues";
 
@@ -59,6 +61,7 @@ struct State {
     /// Row counts by filter, for one revision of the estate.
     counts: HashMap<Filter, usize>,
     counted_revision: u64,
+    picks: HashMap<Filter, Arc<Picks>>,
 }
 
 /// A refused GraphQL request: HTTP status, code, message.
@@ -218,35 +221,32 @@ impl Wiz {
             ));
         }
 
-        let mut data = String::from("{\"data\":{");
+        let mut data = Text::default();
+        data.push("{\"data\":{");
         let mut is_partial = false;
         for selection in &document.selections {
             let Selection::Field(field) = selection else {
                 return Err(unknown_field("a fragment", "Query"));
             };
-            if !data.ends_with('{') {
-                data.push(',');
-            }
-            data.push_str(&Value::from(field.key()).to_string());
-            data.push(':');
+            data.key(field.key());
             match field.name.as_str() {
                 "vulnerabilityFindings" => {
                     is_partial |= self.findings(field, &variables, faults, &mut data)?;
                 }
                 "issues" | "issuesV2" => {
-                    data.push_str(&self.issues(field, &variables)?.to_string());
+                    data.push(&self.issues(field, &variables)?.to_string());
                 }
-                "__typename" => data.push_str("\"Query\""),
+                "__typename" => data.push("\"Query\""),
                 other => return Err(unknown_field(other, "Query")),
             }
         }
-        data.push('}');
+        data.push("}");
         if is_partial {
             let error = Problem::new(200, "INTERNAL", "an internal error has occurred").error();
-            data.push_str(&format!(",\"errors\":[{error}]"));
+            data.push(&format!(",\"errors\":[{error}]"));
         }
-        data.push('}');
-        Ok(Reply::raw_json(200, data))
+        data.push("}");
+        Ok(Reply::json_pieces(data.into_pieces()))
     }
 
     /// Appends the connection; true when a fault cut it short.
@@ -255,13 +255,13 @@ impl Wiz {
         field: &Field,
         variables: &Map<String, Value>,
         faults: &[Fault],
-        out: &mut String,
+        out: &mut Text,
     ) -> Result<bool, Problem> {
         let estate = &self.shared.estate;
         let (nodes, _) = connection(field, "VulnerabilityFinding")?;
         check_order(field, variables)?;
         let filter = Filter::read(&field.argument("filterBy", variables))?;
-        let picks = filter.picks(estate);
+        let picks = self.picks(&filter);
         let first = page_size(field, variables)?;
         let start = match field.argument("after", variables) {
             Value::Null => 0,
@@ -277,16 +277,15 @@ impl Wiz {
         let is_partial = faults.iter().any(|f| matches!(f, Fault::GraphqlError(_)));
 
         let plan = self.plans.get(estate, nodes);
-        let mut rendered = String::with_capacity(first as usize * 1_600);
+        let mut rendered = Text::default();
+        rendered.push("[");
         let (mut position, mut n) = (start, 0);
         let limit = if paging == Some(Paging::Empty) { 0 } else { first };
         while n < limit {
             let Some(finding) = estate.finding(position) else { break };
             position += 1;
             if picks.keeps(&finding) {
-                if n > 0 {
-                    rendered.push(',');
-                }
+                rendered.comma(n > 0);
                 plan.push(&mut rendered, &finding);
                 n += 1;
             }
@@ -306,38 +305,51 @@ impl Wiz {
             None => {}
         }
 
-        out.push('{');
+        rendered.push("]");
+        let mut rendered = Some(rendered);
+
+        out.push("{");
         for selection in &field.selections {
             let Selection::Field(part) = selection else { continue };
-            if !out.ends_with('{') {
-                out.push(',');
-            }
-            out.push_str(&Value::from(part.key()).to_string());
-            out.push(':');
+            out.key(part.key());
             match part.name.as_str() {
-                "nodes" => {
-                    out.push('[');
-                    out.push_str(&rendered);
-                    out.push(']');
-                }
+                // A second selection of the nodes has nothing left to show.
+                "nodes" => match rendered.take() {
+                    Some(rendered) => out.append(rendered),
+                    None => out.push("[]"),
+                },
                 "pageInfo" => {
                     let info = json!({ "hasNextPage": has_next, "endCursor": cursor });
-                    out.push_str(&schema::prune(&info, &part.selections).to_string());
+                    out.push(&schema::prune(&info, &part.selections).to_string());
                 }
-                "totalCount" => out.push_str(&self.count(&filter).to_string()),
-                _ => out.push_str("\"VulnerabilityFindingConnection\""),
+                "totalCount" => out.push(&self.count(&filter, &picks).to_string()),
+                _ => out.push("\"VulnerabilityFindingConnection\""),
             }
         }
-        out.push('}');
+        out.push("}");
         Ok(is_partial)
     }
 
-    fn count(&self, filter: &Filter) -> usize {
+    /// A filter made ready, kept for the pages to come.
+    fn picks(&self, filter: &Filter) -> Arc<Picks> {
+        if let Some(picks) = lock(&self.state).picks.get(filter) {
+            return picks.clone();
+        }
+        let picks = Arc::new(filter.picks(&self.shared.estate));
+        let mut state = lock(&self.state);
+        if state.picks.len() >= FILTERS_MAX {
+            state.picks.clear();
+        }
+        state.picks.insert(filter.clone(), picks.clone());
+        picks
+    }
+
+    fn count(&self, filter: &Filter, picks: &Picks) -> usize {
         let estate = &self.shared.estate;
         let revision = estate.revision();
         {
             let mut state = lock(&self.state);
-            if state.counted_revision != revision || state.counts.len() > 64 {
+            if state.counted_revision != revision || state.counts.len() >= FILTERS_MAX {
                 state.counted_revision = revision;
                 state.counts.clear();
             }
@@ -345,7 +357,6 @@ impl Wiz {
                 return *count;
             }
         }
-        let picks = filter.picks(estate);
         let count = (0..estate.n_findings())
             .filter(|index| estate.finding(*index).is_some_and(|f| picks.keeps(&f)))
             .count();

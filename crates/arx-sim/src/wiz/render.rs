@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::graphql::Selection;
@@ -20,7 +21,61 @@ const PLANS_MAX: usize = 8;
 const OWN_FIELDS: [&str; 6] =
     ["id", "portalUrl", "status", "firstDetectedAt", "lastDetectedAt", "resolvedAt"];
 
-/// The pieces for one selection.
+/// A piece of a reply is sealed once it is this large: small enough for the allocator to reuse.
+const PIECE_BYTES: usize = 60 * 1024;
+
+/// A reply's text in pieces, so that a large page is neither moved nor copied while it grows.
+#[derive(Default)]
+pub(super) struct Text {
+    sealed: Vec<Bytes>,
+    open: String,
+}
+
+impl Text {
+    pub fn push(&mut self, text: &str) {
+        self.open.push_str(text);
+    }
+
+    pub fn comma(&mut self, is_due: bool) {
+        if is_due {
+            self.open.push(',');
+        }
+    }
+
+    /// A field's key and its colon, after a comma unless the object was just opened.
+    pub fn key(&mut self, key: &str) {
+        self.comma(!self.open.ends_with('{'));
+        self.open.push_str(&Value::from(key).to_string());
+        self.open.push(':');
+    }
+
+    pub fn append(&mut self, other: Self) {
+        self.seal();
+        self.sealed.extend(other.sealed);
+        self.open = other.open;
+    }
+
+    pub fn into_pieces(mut self) -> Vec<Bytes> {
+        self.seal();
+        self.sealed
+    }
+
+    fn seal(&mut self) {
+        let piece = std::mem::take(&mut self.open);
+        if !piece.is_empty() {
+            self.sealed.push(piece.into());
+        }
+    }
+
+    fn seal_if_large(&mut self) {
+        if self.open.len() >= PIECE_BYTES {
+            self.seal();
+            self.open.reserve(PIECE_BYTES + PIECE_BYTES / 8);
+        }
+    }
+}
+
+/// What is rendered once for one selection.
 pub(super) struct Plan {
     own: Vec<(String, &'static str)>,
     weaknesses: Vec<String>,
@@ -89,7 +144,12 @@ impl Plan {
     }
 
     /// Appends one node.
-    pub fn push(&self, out: &mut String, finding: &Finding) {
+    pub fn push(&self, text: &mut Text, finding: &Finding) {
+        self.push_node(&mut text.open, finding);
+        text.seal_if_large();
+    }
+
+    fn push_node(&self, out: &mut String, finding: &Finding) {
         out.push('{');
         for (key, name) in &self.own {
             out.push_str(key);
