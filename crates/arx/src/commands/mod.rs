@@ -13,6 +13,7 @@ mod register;
 mod run;
 mod runs;
 mod sim;
+mod standing;
 mod start;
 mod stop;
 
