@@ -9,11 +9,15 @@ use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::Vendor;
 use crate::ledger::lock;
 
 /// The largest number of rules in one specification.
 const RULES_MAX: usize = 64;
+/// The shortest window of a limit.
+const WINDOW_MIN: Duration = Duration::from_millis(1);
 /// The longest delay a rule may ask for.
 const DELAY_MAX: Duration = Duration::from_secs(3600);
 
@@ -89,11 +93,22 @@ enum When {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fault {
     Latency(Duration),
-    TooMany { after_s: Option<u64> },
+    TooMany {
+        after_s: Option<u64>,
+    },
     TooManyBare,
     ServerError,
     Unavailable,
     Reset,
+    /// So many requests in a window; strikes as [`Fault::OverLimit`].
+    Limit {
+        n_max: u64,
+        window: Duration,
+    },
+    /// A limit was exceeded; how long until the window ends.
+    OverLimit {
+        wait_s: u64,
+    },
     Truncate,
     Cut,
     ErrorAfter,
@@ -103,7 +118,9 @@ pub(crate) enum Fault {
     GraphqlError(String),
     BadPaging(Paging),
     Concurrency,
-    Rate { wait_s: u64 },
+    Rate {
+        wait_s: u64,
+    },
     SimpleReturn(u32),
     ForeignUrl,
     Lag(Duration),
@@ -140,6 +157,12 @@ const FAULTS: &[(&str, Option<Vendor>, Reader)] = &[
     ("503", None, |v| bare(v, Fault::Unavailable)),
     ("reset", None, |v| bare(v, Fault::Reset)),
     ("down", None, |v| bare(v, Fault::Reset)),
+    ("limit", None, |v| {
+        const WANTED: &str = "write a count and a window, such as 10/60s";
+        let (n, window) = v.and_then(|v| v.split_once('/')).ok_or(WANTED)?;
+        let window = duration(Some(window), None)?;
+        Ok(Fault::Limit { n_max: number(Some(n), 0)?, window: window.max(WINDOW_MIN) })
+    }),
     ("truncate", None, |v| bare(v, Fault::Truncate)),
     ("cut", None, |v| bare(v, Fault::Cut)),
     ("500-after", None, |v| bare(v, Fault::ErrorAfter)),
@@ -202,7 +225,9 @@ impl Fault {
             | Self::TooManyBare
             | Self::ServerError
             | Self::Unavailable
-            | Self::Reset => Stage::Before,
+            | Self::Reset
+            | Self::Limit { .. }
+            | Self::OverLimit { .. } => Stage::Before,
             Self::ExpireToken
             | Self::TokenLife(_)
             | Self::GraphqlError(_)
@@ -335,6 +360,21 @@ pub(crate) struct Armed {
 struct Count {
     seen: u64,
     struck: u64,
+    /// The window of a limit that is running, and the requests in it.
+    window: Option<(Timestamp, u64)>,
+}
+
+impl Count {
+    /// Counts a request against a limit; how long to wait when it is one too many.
+    fn over_limit(&mut self, now: Timestamp, n_max: u64, length: Duration) -> Option<u64> {
+        let (start, used) = self
+            .window
+            .filter(|(start, _)| now.duration_since(*start).unsigned_abs() < length)
+            .unwrap_or((now, 0));
+        self.window = Some((start, used + 1));
+        let left = length.saturating_sub(now.duration_since(start).unsigned_abs());
+        (used >= n_max).then(|| left.as_millis().div_ceil(1_000) as u64)
+    }
 }
 
 impl Armed {
@@ -351,7 +391,13 @@ impl Armed {
     }
 
     /// The faults that strike this request at this stage, in the order they were written.
-    pub fn strike(&self, vendor: Vendor, operation: &str, stage: Stage) -> Vec<Fault> {
+    pub fn strike(
+        &self,
+        now: Timestamp,
+        vendor: Vendor,
+        operation: &str,
+        stage: Stage,
+    ) -> Vec<Fault> {
         let mut struck = Vec::new();
         for (index, (rule, count)) in lock(&self.rules).iter_mut().enumerate() {
             if !rule.matches(vendor, operation, stage) {
@@ -363,10 +409,18 @@ impl Armed {
                 When::From(n) => count.seen >= n,
                 When::Percent(p) => mix(self.seed, index as u64, count.seen) % 100 < p,
             };
-            if due && rule.count_max.is_none_or(|max| count.struck < max) {
-                count.struck += 1;
-                struck.push(rule.fault.clone());
+            if !due || rule.count_max.is_some_and(|max| count.struck >= max) {
+                continue;
             }
+            let fault = match &rule.fault {
+                Fault::Limit { n_max, window } => match count.over_limit(now, *n_max, *window) {
+                    Some(wait_s) => Fault::OverLimit { wait_s },
+                    None => continue,
+                },
+                other => other.clone(),
+            };
+            count.struck += 1;
+            struck.push(fault);
         }
         struck
     }

@@ -323,8 +323,7 @@ impl Service for Jira {
 
     fn refuse(&self, _req: &Request, refusal: Refusal) -> Reply {
         match refusal {
-            Refusal::TooMany { after_s } => {
-                let after_s = after_s.unwrap_or(1);
+            Refusal::TooMany { after_s } | Refusal::OverLimit { after_s } => {
                 let wait = i64::try_from(after_s).unwrap_or(3_600).min(3_600).seconds();
                 let now = self.shared.now();
                 let reset = now.checked_add(wait).unwrap_or(now);

@@ -253,12 +253,12 @@ impl Service for PagerDuty {
 
     fn refuse(&self, req: &Request, refusal: Refusal) -> Reply {
         match refusal {
-            Refusal::TooMany { after_s } => {
+            Refusal::TooMany { after_s } | Refusal::OverLimit { after_s } => {
                 if req.path == "/v2/enqueue" {
                     return Reply::json(429, &json!({ "status": "throttle exceeded" }));
                 }
                 let reply = Problem::new(429, 2020, "Rate Limit Exceeded").reply();
-                with_rate_headers(reply, Some(after_s.unwrap_or(1)))
+                with_rate_headers(reply, Some(after_s))
             }
             Refusal::ServerError => Problem::new(500, 2000, "Internal Error").reply(),
             Refusal::Unavailable => Reply::html(503, "Service Unavailable".to_owned()),

@@ -285,10 +285,14 @@ impl Service for Qualys {
 
     fn refuse(&self, req: &Request, refusal: Refusal) -> Reply {
         match refusal {
+            Refusal::OverLimit { after_s } => {
+                let blocked = rate(after_s).reply(self.shared.now(), &req.origin);
+                with_rate_headers(blocked, Some(&after_s.to_string()))
+            }
             // The gateway answers 429; this API's own word for it is 409, another fault.
             Refusal::TooMany { after_s } => {
                 Reply::json(429, &serde_json::json!({ "message": "API rate limit exceeded" }))
-                    .header("x-ratelimit-towait-sec", after_s.unwrap_or(1).to_string())
+                    .header("x-ratelimit-towait-sec", after_s.to_string())
             }
             Refusal::ServerError => {
                 Problem::new(500, 999, "Internal error").reply(self.shared.now(), &req.origin)

@@ -146,13 +146,14 @@ async fn served(
     let operation = service.refine(operation, request);
     let faults = &world.shared.faults;
 
-    for fault in faults.strike(vendor, operation, Stage::Before) {
+    for fault in faults.strike(world.shared.now(), vendor, operation, Stage::Before) {
         let refusal = match fault {
             Fault::Latency(delay) => {
                 tokio::time::sleep(delay).await;
                 continue;
             }
-            Fault::TooMany { after_s } => Refusal::TooMany { after_s },
+            Fault::OverLimit { wait_s } => Refusal::OverLimit { after_s: wait_s },
+            Fault::TooMany { after_s } => Refusal::TooMany { after_s: after_s.unwrap_or(1) },
             Fault::TooManyBare => return Ok(Reply::empty(429).into_response()),
             Fault::ServerError => Refusal::ServerError,
             Fault::Unavailable => Refusal::Unavailable,
@@ -161,20 +162,21 @@ async fn served(
         return Ok(service.refuse(request, refusal).into_response());
     }
 
-    let within = faults.strike(vendor, operation, Stage::Within);
+    let within = faults.strike(world.shared.now(), vendor, operation, Stage::Within);
     let mut reply = match found {
         Some((_, open)) => service.answer(request, operation, &open, &within),
         None => service.missing(request),
     };
     if reply.committed {
-        for fault in faults.strike(vendor, operation, Stage::Committed) {
+        for fault in faults.strike(world.shared.now(), vendor, operation, Stage::Committed) {
             match fault {
                 Fault::ErrorAfter => reply = service.refuse(request, Refusal::ServerError),
                 _ => return Err(Cut),
             }
         }
     }
-    if let Some(fault) = faults.strike(vendor, operation, Stage::Reply).first() {
+    if let Some(fault) = faults.strike(world.shared.now(), vendor, operation, Stage::Reply).first()
+    {
         return Ok(shortened(reply, *fault == Fault::Truncate).await);
     }
     Ok(reply.into_response())

@@ -566,10 +566,10 @@ impl Service for Wiz {
 
     fn refuse(&self, _req: &Request, refusal: Refusal) -> Reply {
         match refusal {
-            Refusal::TooMany { after_s } => {
+            Refusal::TooMany { after_s } | Refusal::OverLimit { after_s } => {
                 Problem::new(429, "RATE_LIMIT_EXCEEDED", "the client is being rate limited")
                     .reply()
-                    .header("retry-after", after_s.unwrap_or(1).to_string())
+                    .header("retry-after", after_s.to_string())
             }
             Refusal::ServerError => {
                 Problem::new(500, "INTERNAL", "an internal error has occurred").reply()

@@ -63,7 +63,13 @@ impl Shared {
 /// Why a service refuses a request it would otherwise answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Refusal {
-    TooMany { after_s: Option<u64> },
+    TooMany {
+        after_s: u64,
+    },
+    /// A limit that the vendor documents was exceeded.
+    OverLimit {
+        after_s: u64,
+    },
     ServerError,
     Unavailable,
 }

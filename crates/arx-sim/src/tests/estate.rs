@@ -106,6 +106,25 @@ fn company_size() {
     }
 }
 
+/// Whatever the seed, each critical entry of the company's tables is found somewhere, open.
+#[test]
+fn no_seed_loses_a_vulnerability() {
+    for seed in 0..200 {
+        let estate = Estate::new(&Scenario::Default, seed);
+        let findings: Vec<_> =
+            (0..estate.n_findings()).filter_map(|index| estate.finding(index)).collect();
+        for (index, weakness) in estate.weaknesses.iter().enumerate() {
+            let found = findings.iter().any(|finding| finding.weakness == index);
+            assert!(found, "seed {seed}: {} {}", weakness.name, weakness.path);
+        }
+        for (index, qid) in estate.qids.iter().enumerate() {
+            let found = (0..estate.hosts.len())
+                .any(|host| estate.detections(host).iter().any(|d| d.qid == index));
+            assert!(found, "seed {seed}: {}", qid.title);
+        }
+    }
+}
+
 /// What a client that merges both scanners by CVE ends up with.
 async fn qualifying(bed: &Bed) -> (BTreeSet<String>, usize) {
     const QUERY: &str =

@@ -1,6 +1,7 @@
 //! Faults: the grammar, when they strike, and what they look like on the wire.
 
 use axum::http::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Bed;
@@ -25,6 +26,8 @@ fn grammar_refuses_with_reasons() {
     refused("500=3", "this fault takes no value");
     refused("500@0", "write @1 or more");
     refused("500%101", "write %1 to %100");
+    refused("limit=5", "write a count and a window");
+    refused("limit=x/1s", "write a whole number");
     refused("429=x", "bad value `x`");
     refused("bad-paging=odd", "write null, repeat or empty");
     refused(&vec!["500"; 65].join(","), "more than 64 faults");
@@ -36,9 +39,9 @@ fn strikes(text: &str, vendor: Vendor, operation: &str, expected: &[usize]) {
     let armed = Armed::new(text.parse().unwrap(), 7);
     let struck: Vec<usize> = (1..=10)
         .filter(|_| {
-            [Stage::Before, Stage::Within, Stage::Committed, Stage::Reply]
-                .iter()
-                .any(|stage| !armed.strike(vendor, operation, *stage).is_empty())
+            [Stage::Before, Stage::Within, Stage::Committed, Stage::Reply].iter().any(|stage| {
+                !armed.strike(Timestamp::UNIX_EPOCH, vendor, operation, *stage).is_empty()
+            })
         })
         .collect();
     assert_eq!(struck, expected, "{text}");
@@ -65,6 +68,7 @@ fn rules_strike_when_they_say() {
     strikes("drop-after@2", Vendor::PagerDuty, "incidents.create", &[2]);
     strikes("409-rate", Vendor::Qualys, "detections.list", &all);
     strikes("409-rate", jira, "issues.get", &[]);
+    strikes("limit=7/1s", jira, "issues.get", &[8, 9, 10]);
     strikes("500%100", jira, "issues.get", &all);
 }
 
@@ -72,7 +76,11 @@ fn rules_strike_when_they_say() {
 fn chance_repeats_with_the_seed() {
     let run = |seed| -> Vec<bool> {
         let armed = Armed::new("500%30".parse().unwrap(), seed);
-        (0..1000).map(|_| !armed.strike(Vendor::Wiz, "x", Stage::Before).is_empty()).collect()
+        (0..1000)
+            .map(|_| {
+                !armed.strike(Timestamp::UNIX_EPOCH, Vendor::Wiz, "x", Stage::Before).is_empty()
+            })
+            .collect()
     };
     assert_eq!(run(3), run(3));
     assert_ne!(run(3), run(4));
@@ -201,4 +209,18 @@ async fn latency_delays_the_reply() {
     let started = std::time::Instant::now();
     bed.jira("GET", "/rest/api/3/myself", None).await.expect(200);
     assert!(started.elapsed() >= std::time::Duration::from_millis(30));
+}
+
+#[tokio::test]
+async fn limits_refuse_until_their_window_ends() {
+    let bed = Bed::faulty("pagerduty:limit=2/60s,qualys:limit=0/60s").await;
+    let get = async || bed.pagerduty("GET", "/priorities", None).await;
+    assert_eq!([get().await.status, get().await.status], [200, 200]);
+    let over = get().await.expect(429);
+    assert!((1..=60).contains(&over.header("ratelimit-reset").parse().unwrap()));
+    bed.control.advance(std::time::Duration::from_secs(60));
+    get().await.expect(200);
+    let blocked = bed.qualys("/api/5.0/fo/asset/host/?action=list").await.expect(409);
+    assert_eq!(super::texts(&blocked.body, "CODE"), ["1965"]);
+    assert_ne!(blocked.header("x-ratelimit-towait-sec"), "0");
 }
