@@ -117,8 +117,8 @@ impl Ledger {
         inner.entries.push(entry);
     }
 
-    pub fn entries(&self) -> Vec<Entry> {
-        lock(&self.inner).entries.clone()
+    pub fn entries_since(&self, n: usize) -> Vec<Entry> {
+        lock(&self.inner).entries.get(n..).unwrap_or_default().to_vec()
     }
 
     /// The writes of one service, oldest first.

@@ -221,7 +221,12 @@ impl Simulators {
 
     /// Every accepted write so far, oldest first.
     pub fn ledger(&self) -> Vec<Entry> {
-        self.world.shared.ledger.entries()
+        self.world.shared.ledger.entries_since(0)
+    }
+
+    /// The accepted writes after the first `n`: for following along without copying them all.
+    pub fn ledger_since(&self, n: usize) -> Vec<Entry> {
+        self.world.shared.ledger.entries_since(n)
     }
 
     /// The levers a test pulls behind the vendors' backs.

@@ -72,6 +72,8 @@ async fn ledger_lines_say_what_was_written() {
     bed.pagerduty("POST", "/incidents", incident("k")).await.expect(201);
     bed.jira("POST", "/rest/api/3/issue", issue("CVE-1")).await.expect(201);
     let ledger = bed.sims.ledger();
+    assert_eq!(bed.sims.ledger_since(1), ledger[1..]);
+    assert_eq!(bed.sims.ledger_since(9), []);
     let said: Vec<_> = ledger
         .iter()
         .map(|e| {
