@@ -152,10 +152,20 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Items, with those that have not ended shown by what was noted of them.
+    /// Items, with those that have not ended shown by what was noted of them; the most severe
+    /// first, whatever order they ended in.
     pub(crate) fn all_items(&self) -> Vec<Value> {
         let open = self.notes.values().map(|fields| Value::Object(fields.clone()));
-        self.items.iter().cloned().chain(open).collect()
+        let mut items: Vec<Value> = self.items.iter().cloned().chain(open).collect();
+        if let Some(merged) = &self.merged {
+            let ids = merged.vulnerabilities.iter().map(|vulnerability| vulnerability.id.as_str());
+            let ranks: BTreeMap<&str, usize> = ids.zip(0..).collect();
+            items.sort_by_key(|item| {
+                let id = item.get("id").and_then(Value::as_str);
+                id.and_then(|id| ranks.get(id)).copied().unwrap_or(usize::MAX)
+            });
+        }
+        items
     }
 
     pub(crate) fn counts(&self, items: &[Value], n_escalated: u64) -> Counts {

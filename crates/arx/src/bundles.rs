@@ -63,7 +63,10 @@ pub(crate) fn find(what: &str) -> Result<Found, CommandError> {
                     manifest.entrypoint,
                     asked.display()
                 ))
-                .hint(format!("set `entrypoint` in {}, or run the directory", texts.manifest_file)));
+                .hint(format!(
+                    "set `entrypoint` in {}, or run the directory",
+                    texts.manifest_file
+                )));
             }
             (shown(&path), read(&path)?)
         }
@@ -168,10 +171,7 @@ pub(crate) fn objects(manifest: &bundle::Manifest) -> Vec<ObjectSpec> {
     };
     let connectors = manifest.connectors.keys();
     connectors
-        .map(|connector| ObjectSpec {
-            connector: connector.clone(),
-            operations: names(connector),
-        })
+        .map(|connector| ObjectSpec { connector: connector.clone(), operations: names(connector) })
         .collect()
 }
 

@@ -24,8 +24,6 @@ pub(crate) enum Kind {
     Missing,
     /// Nobody: it was refused, and rightly.
     Denied,
-    /// The vendor, or whoever runs the network.
-    Vendor,
     /// The machine, or ARX itself.
     Internal,
     /// Nobody: a signal asked to stop.
@@ -39,7 +37,6 @@ impl Kind {
             Self::Config => "config",
             Self::Missing => "not_found",
             Self::Denied => "denied",
-            Self::Vendor => "vendor",
             Self::Internal => "internal",
             Self::Interrupted => "interrupted",
         }
@@ -48,7 +45,7 @@ impl Kind {
     fn exit_code(self) -> u8 {
         match self {
             Self::User | Self::Config => 2,
-            Self::Missing | Self::Denied | Self::Vendor | Self::Internal => 1,
+            Self::Missing | Self::Denied | Self::Internal => 1,
             Self::Interrupted => 130,
         }
     }
@@ -96,11 +93,6 @@ impl CommandError {
     /// It may not be done, or not now.
     pub(crate) fn denied(message: impl Into<String>) -> Self {
         Self::new(Kind::Denied, "ARX-E003", message)
-    }
-
-    /// A vendor did not do its part.
-    pub(crate) fn vendor(message: impl Into<String>) -> Self {
-        Self::new(Kind::Vendor, "ARX-E004", message)
     }
 
     /// The machine or ARX failed.

@@ -20,8 +20,7 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// Listens to Ctrl-C, SIGTERM and SIGHUP from now on. `says` is what the person is told.
     pub(crate) fn listen(output: Output, says: &'static str) -> Result<Self, CommandError> {
-        let failed =
-            |error| CommandError::internal(format!("cannot listen to signals: {error}"));
+        let failed = |error| CommandError::internal(format!("cannot listen to signals: {error}"));
         let mut signals = Signals {
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
             terminate: signal(SignalKind::terminate()).map_err(failed)?,

@@ -118,8 +118,11 @@ impl<'c> Launch<'c> {
         if !readiness.missing.is_empty() {
             return Err(missing(&readiness.missing));
         }
-        let mut warnings: Vec<String> =
-            readiness.left_out.iter().map(|error| format!("going on without it: {error}")).collect();
+        let mut warnings: Vec<String> = readiness
+            .left_out
+            .iter()
+            .map(|error| format!("going on without it: {error}"))
+            .collect();
         let checked = gateway.check_credentials(self.ctx.actor(), &self.world).await?;
         let mut refused = Vec::new();
         for check in &checked {
@@ -268,7 +271,9 @@ fn of_run(error: arx_engine::RunError) -> CommandError {
         RunError::Host(HostError::Load(diagnostics)) => CommandError::diagnostics(diagnostics),
         RunError::Host(error) => CommandError::internal(error.to_string()),
         RunError::Engine(EngineError::Journal(error)) => error.into(),
-        RunError::Engine(error @ EngineError::NoRun { .. }) => CommandError::user(error.to_string()),
+        RunError::Engine(error @ EngineError::NoRun { .. }) => {
+            CommandError::user(error.to_string())
+        }
     }
 }
 

@@ -20,6 +20,8 @@ const LABEL_WIDTH: usize = 18;
 const FIGURE_WIDTH: usize = 9;
 /// The longest title shown, in characters.
 const TITLE_CHARS_MAX: usize = 60;
+/// The longest id that others are lined up with.
+const ID_WIDTH_MAX: usize = 30;
 
 /// The summary of a run.
 pub(crate) fn of_run(report: &Report, ctx: &Context) -> String {
@@ -32,7 +34,7 @@ pub(crate) fn of_run(report: &Report, ctx: &Context) -> String {
     text.failed(report);
     text.warnings(report);
     text.record(report, ctx);
-    text.next(report, ctx);
+    text.next(report);
     text.text
 }
 
@@ -160,12 +162,14 @@ impl Summary {
             return;
         }
         self.line(&format!("  {}", self.paint.bold("new")));
+        let width = id_width(new.iter().take(ITEMS_SHOWN_MAX));
         for item in new.iter().take(ITEMS_SHOWN_MAX) {
             let id = field(item, "id");
             let title = shortened(field(item, "title"), TITLE_CHARS_MAX);
             let ticket = last_segment(field(item, "ticket"));
             let outcomes = self.paint.dim(&outcomes(item));
-            let line = format!("  {:<16} {title:<TITLE_CHARS_MAX$}  {ticket:<9} {outcomes}", printable(id));
+            let id = printable(id);
+            let line = format!("  {id:<width$}  {title:<TITLE_CHARS_MAX$}  {ticket:<9} {outcomes}");
             self.line(&line);
         }
         if let Some(more) = new.len().checked_sub(ITEMS_SHOWN_MAX).filter(|more| *more > 0) {
@@ -176,18 +180,19 @@ impl Summary {
     }
 
     fn failed(&mut self, report: &Report) {
-        let failed: Vec<&Value> =
-            report.items.iter().filter(|item| has(item, "failed")).collect();
+        let failed: Vec<&Value> = report.items.iter().filter(|item| has(item, "failed")).collect();
         if failed.is_empty() {
             return;
         }
         self.line(&format!("  {}", self.paint.red("failed")));
+        let width = id_width(failed.iter().take(FAILED_SHOWN_MAX));
         for item in failed.iter().take(FAILED_SHOWN_MAX) {
             let why = item
                 .pointer("/error/message")
                 .and_then(Value::as_str)
                 .unwrap_or("no reason was given");
-            self.line(&format!("  {:<16} {}", printable(field(item, "id")), printable(why)));
+            let id = printable(field(item, "id"));
+            self.line(&format!("  {id:<width$}  {}", printable(why)));
         }
         if let Some(more) = failed.len().checked_sub(FAILED_SHOWN_MAX).filter(|more| *more > 0) {
             let line = format!("  and {} more", grouped(more as u64));
@@ -220,7 +225,7 @@ impl Summary {
         self.line("");
     }
 
-    fn next(&mut self, report: &Report, ctx: &Context) {
+    fn next(&mut self, report: &Report) {
         let run = report.run_id.as_str();
         let mut next = Vec::new();
         match report.status {
@@ -253,7 +258,6 @@ impl Summary {
             let export = format!("arx audit export --run {run} -o evidence.json");
             next.push((export, "evidence for an auditor"));
         }
-        let _ = ctx;
         let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
         self.line(&format!("  {}", self.paint.bold("next")));
         for (command, what) in next {
@@ -261,6 +265,12 @@ impl Summary {
             self.line(&format!("  {command:<width$}   {what}"));
         }
     }
+}
+
+/// The width at which the texts beside these items' ids line up.
+fn id_width<'v>(items: impl Iterator<Item = &'v &'v Value>) -> usize {
+    let widths = items.map(|item| printable(field(item, "id")).chars().count());
+    widths.max().unwrap_or(0).min(ID_WIDTH_MAX)
 }
 
 fn has(item: &Value, outcome: &str) -> bool {

@@ -97,8 +97,7 @@ fn line(finding: &Finding, paint: Paint) -> String {
         Health::Broken => paint.red("broken "),
         Health::Unused => paint.dim("unused "),
     };
-    let mut text =
-        format!("{mark}  {:<16} {}", printable(&finding.what), printable(&finding.said));
+    let mut text = format!("{mark}  {:<16} {}", printable(&finding.what), printable(&finding.said));
     if let Some(hint) = &finding.hint {
         text.push_str(&format!("\n{:>26}{} {}", "", paint.cyan("hint:"), printable(hint)));
     }
@@ -135,10 +134,7 @@ fn state(ctx: &Context) -> Finding {
     }
 }
 
-async fn clock(
-    ctx: &Context,
-    journal: &arx_journal::Journal,
-) -> Result<Finding, CommandError> {
+async fn clock(ctx: &Context, journal: &arx_journal::Journal) -> Result<Finding, CommandError> {
     let filter = LeafFilter { limit: 1, ..LeafFilter::default() };
     let last = journal
         .read(move |reader| {
@@ -195,10 +191,7 @@ async fn walls(ctx: &Context) -> Result<Finding, CommandError> {
 }
 
 /// Every vendor: variables, endpoint, credential.
-async fn vendors(
-    ctx: &Context,
-    manifest: Option<&Manifest>,
-) -> Result<Vec<Finding>, CommandError> {
+async fn vendors(ctx: &Context, manifest: Option<&Manifest>) -> Result<Vec<Finding>, CommandError> {
     let Ok(journal) = ctx.journal() else { return Ok(Vec::new()) };
     let bindings = match manifest {
         Some(manifest) => arx_engine::bindings(manifest, |name| {
@@ -249,9 +242,7 @@ async fn vendors(
                 let names = missing.join(", ");
                 Finding::new(spec.name, Health::Unused, format!("not configured: {names}"))
             }
-            (None, Some(error)) => {
-                Finding::new(spec.name, Health::Broken, error.to_string())
-            }
+            (None, Some(error)) => Finding::new(spec.name, Health::Broken, error.to_string()),
             (None, None) => Finding::new(spec.name, Health::Unused, "not configured"),
         };
         finding.vendor = Some(json!({

@@ -119,12 +119,8 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         ctx.output().note(&format!("{} {}", report.run_id, report.status));
     }
 
-    let new = start::new_run(
-        ctx.clock().as_ref(),
-        launch.world().clone(),
-        ctx.actor(),
-        args.dry_run,
-    );
+    let new =
+        start::new_run(ctx.clock().as_ref(), launch.world().clone(), ctx.actor(), args.dry_run);
     let _ = lock.announce(new.id.as_str());
     launch.begin(&workflow, &new).await?;
     let report = launch.drive(&ready, &workflow, &new, &progress, &interrupt).await?;
@@ -136,10 +132,8 @@ async fn prepare(ctx: &Context, args: &Args) -> Result<(Manifest, Workflow), Com
     let found = bundles::find(&args.workflow)?;
     let manifest =
         found.bundle.manifest.with_overrides(&args.set).map_err(CommandError::diagnostics)?;
-    let found = bundles::Found {
-        bundle: Bundle { manifest: manifest.clone(), ..found.bundle },
-        ..found
-    };
+    let found =
+        bundles::Found { bundle: Bundle { manifest: manifest.clone(), ..found.bundle }, ..found };
     bundles::check(&found, &ctx.clock().now().to_string()).await?;
     let workflow = Workflow::new(&found.bundle, &specs()).map_err(|errors| {
         let mut report = CommandError::config("the policy does not compile");

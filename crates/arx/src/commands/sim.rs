@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::output::printable;
 
 /// How often accepted writes are looked for, to be logged.
-const LOG_INTERVAL: Duration = Duration::from_millis(200);
+const LOG_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What may be typed after `arx sim`.
 #[derive(Debug, clap::Args)]

@@ -150,7 +150,8 @@ fn text(record: &Record, paint: Paint, all: bool) -> Result<String, CommandError
     head(record, paint, &mut lines);
     lines.push(String::new());
     lines.push(paint.bold("record"));
-    let leaves = record.leaves.iter().map(|stored| Ok(leaf_line(&stored.decode()?, paint)));
+    let world = record.run.world.as_str();
+    let leaves = record.leaves.iter().map(|stored| Ok(leaf_line(&stored.decode()?, world, paint)));
     let leaves: Vec<String> = leaves.collect::<Result<_, JournalError>>()?;
     abridged(&leaves, shown_max, paint, &mut lines);
 
@@ -203,13 +204,7 @@ fn head(record: &Record, paint: Paint, lines: &mut Vec<String>) {
     }
 }
 
-fn section(
-    title: &str,
-    found: &[String],
-    shown_max: usize,
-    paint: Paint,
-    lines: &mut Vec<String>,
-) {
+fn section(title: &str, found: &[String], shown_max: usize, paint: Paint, lines: &mut Vec<String>) {
     if found.is_empty() {
         return;
     }
@@ -231,7 +226,7 @@ fn abridged(found: &[String], shown_max: usize, paint: Paint, lines: &mut Vec<St
     lines.extend(found.iter().skip(found.len() - half).cloned());
 }
 
-fn leaf_line(leaf: &Leaf, paint: Paint) -> String {
+fn leaf_line(leaf: &Leaf, world: &str, paint: Paint) -> String {
     let mut parts = Vec::new();
     if let Some(verdict) = leaf.verdict {
         let word = verdict.as_str();
@@ -247,7 +242,9 @@ fn leaf_line(leaf: &Leaf, paint: Paint) -> String {
     if let Some(action) = &leaf.action {
         parts.push(format!("{}.{}", printable(&action.connector), printable(&action.operation)));
         if let Some(key) = &action.effect_key {
-            parts.push(printable(key).into_owned());
+            // A simulated world stands before every key; the head has named it.
+            let below = key.strip_prefix(world).and_then(|key| key.strip_prefix('/'));
+            parts.push(printable(below.unwrap_or(key)).into_owned());
         }
     }
     if let Some(rule) = &leaf.rule {

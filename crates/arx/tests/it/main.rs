@@ -1,0 +1,15 @@
+//! The binary, end to end: hermetic homes, simulators on loopback, nothing else.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod configuration;
+mod durability;
+mod home;
+mod outcomes;
+mod running;
+mod secrets;
