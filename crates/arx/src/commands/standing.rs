@@ -148,7 +148,11 @@ pub(super) fn catalogue() -> BTreeMap<Operation, &'static OperationSpec> {
         .iter()
         .flat_map(|vendor| {
             let connector = vendor.spec.name;
-            vendor.spec.operations.iter().map(move |spec| (Operation::new(connector, spec.name), spec))
+            vendor
+                .spec
+                .operations
+                .iter()
+                .map(move |spec| (Operation::new(connector, spec.name), spec))
         })
         .collect()
 }

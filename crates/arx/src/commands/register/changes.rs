@@ -1,0 +1,298 @@
+//! What changes from one version of a workflow to the next, and what of it is wider.
+//!
+//! Wider is whatever lets more pass, more often, or with fewer people asked. In doubt it is wider:
+//! a change that is called out needlessly costs a glance.
+
+use std::collections::BTreeMap;
+
+use arx_policy::{Beyond, LimitDef, Policy};
+use arx_workflow::bundle::{Bundle, Schedule};
+use serde::Serialize;
+
+use crate::commands::standing::{self, Says};
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Change {
+    /// What sort of thing changed.
+    pub(super) what: &'static str,
+    /// Which one.
+    pub(super) name: String,
+    pub(super) was: String,
+    pub(super) now: String,
+    /// Whether more may happen.
+    pub(super) wider: bool,
+}
+
+const NONE: &str = "none";
+
+/// A version with its policy.
+pub(super) struct Version<'b> {
+    pub(super) bundle: &'b Bundle,
+    pub(super) policy: &'b Policy,
+}
+
+/// Every difference, in the order in which a reviewer asks.
+pub(super) fn between(old: &Version<'_>, new: &Version<'_>) -> Vec<Change> {
+    let mut changes = Changes::default();
+    changes.permissions(old.policy, new.policy);
+    changes.limits(&old.policy.def().limits, &new.policy.def().limits);
+    changes.people(old.policy, new.policy);
+    changes.connectors(old.bundle, new.bundle);
+    changes.schedule(old.bundle, new.bundle);
+    changes.texts(old.bundle, new.bundle);
+    changes.list
+}
+
+#[derive(Default)]
+struct Changes {
+    list: Vec<Change>,
+}
+
+impl Changes {
+    fn add(
+        &mut self,
+        what: &'static str,
+        name: impl Into<String>,
+        was: impl Into<String>,
+        now: impl Into<String>,
+        wider: bool,
+    ) {
+        let (name, was, now) = (name.into(), was.into(), now.into());
+        self.list.push(Change { what, name, was, now, wider });
+    }
+
+    fn add_if_other<T: PartialEq + ToString>(
+        &mut self,
+        what: &'static str,
+        name: &str,
+        was: &T,
+        now: &T,
+        wider: bool,
+    ) {
+        if was != now {
+            self.add(what, name, was.to_string(), now.to_string(), wider);
+        }
+    }
+
+    fn permissions(&mut self, old: &Policy, new: &Policy) {
+        for (operation, spec) in standing::catalogue() {
+            let was = standing::of(old, &operation, spec);
+            let now = standing::of(new, &operation, spec);
+            let (was_says, now_says) = (was.says.as_str(), now.says.as_str());
+            if was.says != now.says {
+                let wider = now.says > was.says;
+                self.add("permission", operation.to_string(), was_says, now_says, wider);
+            } else if was.says == Says::Depends && !was.has_rules_of(&now) {
+                let now_says = format!("{now_says}, by other rules");
+                self.add("permission", operation.to_string(), was_says, now_says, true);
+            }
+        }
+    }
+
+    fn limits(&mut self, old: &[LimitDef], new: &[LimitDef]) {
+        let (old, new) = (by_glob(old), by_glob(new));
+        let mut globs: Vec<&str> = old.keys().chain(new.keys()).copied().collect();
+        globs.sort_unstable();
+        globs.dedup();
+        for glob in globs {
+            let empty = Vec::new();
+            let was = old.get(glob).unwrap_or(&empty);
+            let now = new.get(glob).unwrap_or(&empty);
+            if was == now {
+                continue;
+            }
+            let wider = match (was.as_slice(), now.as_slice()) {
+                ([], _) => false,
+                ([was], [now]) => is_wider(was, now),
+                _ => true,
+            };
+            self.add("limit", glob, words(was), words(now), wider);
+        }
+    }
+
+    fn people(&mut self, old: &Policy, new: &Policy) {
+        let (old, new) = (old.def(), new.def());
+        self.add_if_other("policy", "hitl", &old.hitl, &new.hitl, !new.hitl);
+        let (was, now) = (old.risk_threshold, new.risk_threshold);
+        self.add_if_other("policy", "risk_threshold", &was, &now, now > was);
+        let (old, new) = (&old.approvals, &new.approvals);
+        self.add_if_other("approvals", "quorum", &old.quorum, &new.quorum, new.quorum < old.quorum);
+        let wider = new.expires.as_duration() > old.expires.as_duration();
+        self.add_if_other("approvals", "expires", &old.expires, &new.expires, wider);
+        if old.approvers != new.approvers {
+            let list = |approvers: &[String]| match approvers {
+                [] => NONE.to_owned(),
+                approvers => approvers.join(", "),
+            };
+            let wider = new.approvers.iter().any(|who| !old.approvers.contains(who));
+            self.add("approvals", "approvers", list(&old.approvers), list(&new.approvers), wider);
+        }
+    }
+
+    fn connectors(&mut self, old: &Bundle, new: &Bundle) {
+        let (old, new) = (&old.manifest.connectors, &new.manifest.connectors);
+        for (name, binding) in new {
+            let Some(before) = old.get(name) else { continue };
+            self.add_if_other("connector", &format!("{name} optional"), &before.optional, &binding.optional, false);
+            let rate = |rate: &Option<arx_workflow::bundle::Rate>| {
+                rate.as_ref().map_or("the vendor's own".to_owned(), ToString::to_string)
+            };
+            let (was, now) = (rate(&before.rate), rate(&binding.rate));
+            self.add_if_other("connector", &format!("{name} rate"), &was, &now, false);
+            if before.settings != binding.settings {
+                let text = |settings: &BTreeMap<String, serde_json::Value>| {
+                    serde_json::to_string(settings).unwrap_or_default()
+                };
+                let name = format!("{name} settings");
+                self.add("connector", name, text(&before.settings), text(&binding.settings), false);
+            }
+        }
+    }
+
+    fn schedule(&mut self, old: &Bundle, new: &Bundle) {
+        let words = |schedule: &Option<Schedule>| {
+            schedule.as_ref().map_or(NONE.to_owned(), |schedule| {
+                format!("{} {}", schedule.cron, schedule.timezone)
+            })
+        };
+        let (was, now) = (words(&old.manifest.schedule), words(&new.manifest.schedule));
+        self.add_if_other("schedule", "schedule", &was, &now, false);
+    }
+
+    fn texts(&mut self, old: &Bundle, new: &Bundle) {
+        let (was, now) = (old.manifest.config(), new.manifest.config());
+        let empty = serde_json::Map::new();
+        let (was, now) = (was.as_object().unwrap_or(&empty), now.as_object().unwrap_or(&empty));
+        let mut names: Vec<&String> = was.keys().chain(now.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let text = |value: Option<&serde_json::Value>| {
+                value.map_or(NONE.to_owned(), ToString::to_string)
+            };
+            self.add_if_other("input", name, &text(was.get(name)), &text(now.get(name)), false);
+        }
+        let owner = |bundle: &Bundle| bundle.manifest.metadata.owner.clone().unwrap_or(NONE.into());
+        self.add_if_other("metadata", "owner", &owner(old), &owner(new), false);
+        if old.workflow_text != new.workflow_text {
+            let lines = |text: &str| format!("{} lines", text.lines().count());
+            let name = new.manifest.entrypoint.clone();
+            self.add("code", name, lines(&old.workflow_text), lines(&new.workflow_text), false);
+        }
+    }
+}
+
+fn by_glob(limits: &[LimitDef]) -> BTreeMap<&str, Vec<&LimitDef>> {
+    let mut found: BTreeMap<&str, Vec<&LimitDef>> = BTreeMap::new();
+    for limit in limits {
+        found.entry(limit.operation.as_str()).or_default().push(limit);
+    }
+    found
+}
+
+/// More at once, more in the long run, or asking where it denied.
+fn is_wider(was: &LimitDef, now: &LimitDef) -> bool {
+    let often = |one: &LimitDef, other: &LimitDef| {
+        u128::from(one.max) * other.per.as_duration().as_millis()
+    };
+    now.max > was.max
+        || often(now, was) > often(was, now)
+        || (was.beyond == Beyond::Deny && now.beyond == Beyond::Escalate)
+}
+
+fn words(limits: &[&LimitDef]) -> String {
+    if limits.is_empty() {
+        return NONE.to_owned();
+    }
+    let one = |limit: &&LimitDef| {
+        format!("{} per {}, then {}", limit.max, limit.per, limit.beyond.as_str())
+    };
+    limits.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use arx_workflow::bundle::parse;
+
+    use super::*;
+    use crate::context::catalogue;
+
+    const YAML: &str = "apiVersion: arx/v1\nkind: Workflow\nmetadata: { name: t, owner: me }\n\
+        schedule: { cron: '0 * * * *' }\nconnectors:\n  jira: { operations: ['issues:create'] }\n\
+        policy:\n  rules:\n    - { name: t, effect: permit, connector: jira, operation: '*' }\n  \
+        limits:\n    - { operation: 'jira.issues:create', max: 10, per: 1h, beyond: deny }\n  \
+        approvals: { approvers: [bob], quorum: 2 }\ninputs: { size: 1 }\n";
+
+    fn bundle(yaml: &str) -> (Bundle, Policy) {
+        let manifest = parse("arx.yaml", yaml, &catalogue()).unwrap();
+        let policy = Policy::compile(&manifest.policy, &manifest.bound()).unwrap();
+        (Bundle::new(manifest, yaml.to_owned(), "async def main(): pass\n".to_owned()), policy)
+    }
+
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: &[&str]) {
+        assert!(YAML.contains(from), "{from}");
+        let (old, old_policy) = bundle(YAML);
+        let (new, new_policy) = bundle(&YAML.replace(from, to));
+        let changes = between(
+            &Version { bundle: &old, policy: &old_policy },
+            &Version { bundle: &new, policy: &new_policy },
+        );
+        let changes: Vec<String> = changes
+            .iter()
+            .map(|change| {
+                let wider = if change.wider { " WIDER" } else { "" };
+                format!("{} {}: {} -> {}{wider}", change.what, change.name, change.was, change.now)
+            })
+            .collect();
+        assert_eq!(changes, expected);
+    }
+
+    #[test]
+    fn what_lets_more_pass_is_wider() {
+        check("max: 10", "max: 10", &[]);
+        check(
+            "max: 10",
+            "max: 20",
+            &["limit jira.issues:create: 10 per 1h, then deny -> 20 per 1h, then deny WIDER"],
+        );
+        check(
+            "max: 10",
+            "max: 5",
+            &["limit jira.issues:create: 10 per 1h, then deny -> 5 per 1h, then deny"],
+        );
+        check(
+            "per: 1h",
+            "per: 30m",
+            &["limit jira.issues:create: 10 per 1h, then deny -> 10 per 30m, then deny WIDER"],
+        );
+        check(
+            "beyond: deny",
+            "beyond: escalate",
+            &["limit jira.issues:create: 10 per 1h, then deny -> 10 per 1h, then escalate WIDER"],
+        );
+        check(
+            "limits:\n    - { operation: 'jira.issues:create', max: 10, per: 1h, beyond: deny }",
+            "limits: []",
+            &["limit jira.issues:create: 10 per 1h, then deny -> none WIDER"],
+        );
+        check(
+            "['issues:create']",
+            "['issues:*']",
+            &["permission jira.issues:read: denied -> permitted WIDER"],
+        );
+        check(
+            "effect: permit",
+            "effect: escalate",
+            &["permission jira.issues:create: permitted -> put to a human"],
+        );
+        check("quorum: 2", "quorum: 1", &["approvals quorum: 2 -> 1 WIDER"]);
+        check("[bob]", "[bob, carol]", &["approvals approvers: bob -> bob, carol WIDER"]);
+        check("policy:\n", "policy:\n  risk_threshold: 90\n", &["policy risk_threshold: 70 -> 90 WIDER"]);
+        check("policy:\n", "policy:\n  hitl: false\n", &["policy hitl: true -> false WIDER"]);
+        check("'0 * * * *'", "'5 * * * *'", &["schedule schedule: 0 * * * * UTC -> 5 * * * * UTC"]);
+        check("size: 1", "size: 2", &["input size: 1 -> 2"]);
+        check("owner: me", "owner: you", &["metadata owner: me -> you"]);
+    }
+}
