@@ -30,7 +30,7 @@ const HIGHEST_LOOKED_AT: usize = 20;
 /// Keys in one bulk read, the vendor's limit.
 const BATCH_BULK: u64 = 100;
 /// Keys in one round of single reads.
-const BATCH_SINGLE: u64 = 20;
+const BATCH_SINGLE: u64 = 40;
 /// Most keys that one walk reads in either direction.
 const WALK_KEYS_MAX: u64 = 3_000;
 /// Fewest keys that a walk back reads, whatever the issues say of their age.
@@ -149,6 +149,10 @@ impl Marker {
 
 /// The highest key number that the search shows in a project, with the vendor's clock; 0 in a
 /// project without issues.
+///
+/// # Errors
+/// When the search fails, or shows keys of another project: one that was renamed answers to its
+/// old key, but its issues cannot be numbered by it.
 pub(super) async fn highest(
     call: Call<'_>,
     site: &Site,
@@ -156,8 +160,19 @@ pub(super) async fn highest(
 ) -> Result<(u64, Option<Timestamp>), CallError> {
     let jql = format!("project = {} ORDER BY key DESC", quoted(project));
     let (found, date) = search(call, site, &jql, HIGHEST_LOOKED_AT).await?;
-    let numbers = found.iter().filter_map(Issue::read).filter_map(|it| it.number_in(project));
-    Ok((numbers.max().unwrap_or(0), date))
+    let issues: Vec<Issue> = found.iter().filter_map(Issue::read).collect();
+    let highest = issues.iter().filter_map(|issue| issue.number_in(project)).max();
+    match (highest, issues.first()) {
+        (Some(number), _) => Ok((number, date)),
+        (None, None) => Ok((0, date)),
+        (None, Some(other)) => Err(CallError::Malformed {
+            vendor: super::SPEC.title,
+            message: format!(
+                "project `{project}` shows `{}`; write the project's present key",
+                crate::text::one_line(&other.key, 80)
+            ),
+        }),
+    }
 }
 
 /// Searches by JQL, in the words of the edition.

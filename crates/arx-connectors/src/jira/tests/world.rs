@@ -10,7 +10,7 @@ use arx_testkit::TestGate;
 use arx_types::Target;
 
 use super::*;
-use crate::scripted::{Asked, Reply, Scripted};
+use crate::scripted::{Asked, Reply, Scripted, probe};
 
 async fn simulators(deployment: JiraDeployment, faults: &str) -> Simulators {
     let faults: Faults = faults.parse().expect("faults");
@@ -98,13 +98,14 @@ async fn one_ticket_under_faults() {
         "jira.issues.create:drop-after@1,jira.issues.bulk_fetch:500@1,jira.search.jql:500@2",
         "jira.remote_links.put:500x9",
     ];
-    for faults in lost {
-        for deployment in [JiraDeployment::Cloud, JiraDeployment::DataCenter] {
-            let sims = simulators(deployment, faults).await;
-            let result = gate(&sims).await.write(CREATE_OPERATION, params(), "a").await;
-            check(faults, sims.control().issues().len(), &result);
-        }
-    }
+    let editions = [JiraDeployment::Cloud, JiraDeployment::DataCenter];
+    let cases = lost.iter().flat_map(|faults| editions.map(|edition| (*faults, edition)));
+    let played = cases.map(async |(faults, edition)| {
+        let sims = simulators(edition, faults).await;
+        let result = gate(&sims).await.write(CREATE_OPERATION, params(), "a").await;
+        check(faults, sims.control().issues().len(), &result);
+    });
+    futures_util::future::join_all(played).await;
 }
 
 /// Every reply is lost, the index shows nothing, and the tickets of others come in between.
@@ -384,4 +385,86 @@ async fn a_ticket_that_is_there_already_is_adopted_while_it_is_open() {
         let n_creates = server.asked().iter().filter(is_create).count();
         check(category, &reply.value["key"], n_creates);
     }
+}
+
+/// A project that was renamed answers to its old key, and numbers its issues by the new one.
+#[tokio::test]
+async fn keys_of_another_project_prove_no_absence() {
+    let (gate, server) = scripted(move |asked| match asked.line.as_str() {
+        "POST /rest/api/3/issue" => Reply::new(500, "{}"),
+        _ if is_search(asked, "ORDER BY") => {
+            Reply::ok(json!({"issues": [{"id": "7", "key": "SECOPS-7"}]}).to_string())
+        }
+        line if line.contains("/search") || line.contains("/bulkfetch") => Reply::ok(EMPTY),
+        _ => Reply::new(404, "{}"),
+    })
+    .await;
+    let error = gate.write(CREATE_OPERATION, params(), "a").await.unwrap_err().to_string();
+    assert!(error.contains("project `SEC` shows `SECOPS-7`"), "{error}");
+    assert_eq!(server.asked().iter().filter(is_create).count(), 1);
+}
+
+/// Which edition answers is found out from what it answers.
+#[tokio::test]
+async fn editions_are_found_out() {
+    #[track_caller]
+    fn check(asked: &[Asked], expected: &str) {
+        let create = asked.iter().map(|asked| asked.line.as_str()).find(|l| l.ends_with("/issue"));
+        assert_eq!(create, Some(expected));
+    }
+    let info = |kind: &str| Reply::ok(json!({"deploymentType": kind}).to_string());
+    let me = || Reply::ok(r#"{"name":"me"}"#);
+    let (v2, v3) = ("POST /rest/api/2/issue", "POST /rest/api/3/issue");
+    // With an address, by whether there is an API 3.
+    for (with_email, path, reply, expected) in [
+        (true, "GET /rest/api/3/myself", me(), v3),
+        (true, "GET /rest/api/2/myself", me(), v2),
+        (true, "GET /nothing", me(), v3),
+        (false, "GET /rest/api/2/serverInfo", info("Server"), v2),
+        (false, "GET /rest/api/2/serverInfo", info("Cloud"), v3),
+        (false, "GET /rest/api/3/serverInfo", info("Cloud"), v3),
+        (false, "GET /rest/api/2/serverInfo", Reply::ok("{}"), v2),
+        (false, "GET /rest/api/3/myself", me(), v3),
+        (false, "GET /nothing", me(), v2),
+    ] {
+        let server = Scripted::start(move |asked| match asked.line.as_str() {
+            line if line == path => reply.clone(),
+            line if line.ends_with("/issue") => Reply::new(201, r#"{"id":"1","key":"SEC-1"}"#),
+            line if line.ends_with("/search") => Reply::ok(EMPTY),
+            _ => Reply::new(404, "{}"),
+        })
+        .await;
+        let mut variables = vec![
+            (URL, server.url.as_str()),
+            (API_TOKEN, "a-token-that-is-secret"),
+            (PROJECT_KEY, "SEC"),
+        ];
+        if with_email {
+            variables.push((EMAIL, "me@acme.example"));
+        }
+        let variables = variables.into_iter().map(|(n, value)| (n.to_owned(), value.to_owned()));
+        let connector = Arc::new(Jira::default());
+        let gate = TestGate::new(connector, variables.collect(), Value::Null, None).await;
+        gate.write(CREATE_OPERATION, params(), "a").await.expect("a ticket");
+        check(&server.asked(), expected);
+        let scheme = if with_email { "Basic " } else { "Bearer " };
+        assert!(server.asked().iter().all(|asked| {
+            asked.header("authorization").is_some_and(|header| header.starts_with(scheme))
+        }));
+    }
+}
+
+#[tokio::test]
+async fn the_probe_tells_what_is_wrong() {
+    for deployment in [JiraDeployment::Cloud, JiraDeployment::DataCenter] {
+        let sims = simulators(deployment, "").await;
+        assert_eq!(probe(&gate(&sims).await).await, Ok(()));
+        sims.control().set_jira_token_expired(true);
+        let error = probe(&gate(&sims).await).await.unwrap_err();
+        assert!(error.starts_with("Jira does not accept JIRA_"), "{error}");
+    }
+    let (gate, _server) = scripted(|_| Reply::new(404, "<html>no such page</html>")).await;
+    insta::assert_snapshot!(probe(&gate).await.unwrap_err(), @"Jira refused the request with status 404: no Jira answers at JIRA_URL: <html>no such page</html>");
+    let (gate, _server) = scripted(|_| Reply::ok("<html>please log in</html>")).await;
+    insta::assert_snapshot!(probe(&gate).await.unwrap_err(), @"Jira sent a reply that cannot be read: expected the user that the credential belongs to, got `<html>please log in</html>`");
 }

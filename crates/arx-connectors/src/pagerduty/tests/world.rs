@@ -9,7 +9,7 @@ use arx_sim::{Faults, Options, Simulators};
 use arx_testkit::TestGate;
 
 use super::*;
-use crate::scripted::{Asked, Reply, Scripted};
+use crate::scripted::{Asked, Reply, Scripted, probe};
 
 async fn simulators(faults: &str) -> Simulators {
     let faults: Faults = faults.parse().expect("faults");
@@ -82,7 +82,7 @@ async fn one_page_under_faults() {
         assert!(result.is_ok(), "under `{faults}`: {}", result.as_ref().unwrap_err());
         assert_eq!(pages, 1, "pages under `{faults}`");
     }
-    for faults in [
+    let cases = [
         "pagerduty.incidents.create:drop-after@1",
         "pagerduty.incidents.create:500-after@1",
         "pagerduty.incidents.create:truncate@1",
@@ -94,11 +94,13 @@ async fn one_page_under_faults() {
         "pagerduty.incidents.create:500@1x2,pagerduty.incidents.create:500-after@2",
         "pagerduty.priorities.list:500x9",
         "pagerduty.priorities.list:cut@1",
-    ] {
+    ];
+    let played = cases.map(async |faults| {
         let sims = simulators(faults).await;
         let result = gate(&sims).await.write("pagerduty.incidents:create", page(), "a").await;
         check(faults, sims.control().incidents().len(), &result);
-    }
+    });
+    futures_util::future::join_all(played).await;
 }
 
 /// The hole after resolve: the key is free again, and only the look-up over all statuses knows.
@@ -235,7 +237,7 @@ async fn a_duplicate_that_cannot_be_found_needs_attention() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_told_by_the_probe() {
+async fn a_wrong_key_is_told() {
     let sims = simulators("").await;
     let mut environment = sims.environment();
     environment.insert(API_KEY.to_owned(), "wrong-key-entirely".to_owned());
@@ -244,4 +246,15 @@ async fn a_wrong_key_is_told_by_the_probe() {
     let error = gate.write("pagerduty.incidents:create", page(), "a").await.unwrap_err();
     insta::assert_snapshot!(error, @"PagerDuty does not accept PAGERDUTY_API_KEY: Authentication failed (code 2006)");
     assert_eq!(sims.control().incidents().len(), 0);
+}
+
+#[tokio::test]
+async fn the_probe_takes_an_account_without_priorities() {
+    for status in [402, 404] {
+        let (gate, _server) = scripted(move |_| Reply::new(status, "{}")).await;
+        assert_eq!(probe(&gate).await, Ok(()));
+    }
+    let (gate, _server) = scripted(|_| Reply::new(403, r#"{"error":"Access Denied"}"#)).await;
+    let error = probe(&gate).await.unwrap_err();
+    insta::assert_snapshot!(error, @"PagerDuty does not accept PAGERDUTY_API_KEY: Access Denied");
 }
