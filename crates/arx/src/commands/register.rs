@@ -229,10 +229,15 @@ fn tell(ctx: &Context, registered: &Registered, typed: &str) {
     text.push_str("\nNothing runs by itself: that needs the daemon, which is not part of this version.\n");
     let what = bundle_path(found, typed);
     match &manifest.schedule {
-        Some(schedule) => text.push_str(&format!(
-            "From cron it works today:\n  {}  arx run {what}\n",
-            schedule.cron
-        )),
+        Some(schedule) => {
+            text.push_str(&format!("From cron it works today:\n  {}  arx run {what}\n", schedule.cron));
+            if schedule.timezone != "UTC" {
+                text.push_str(&format!(
+                    "  where cron keeps its own time zone; most take a line CRON_TZ={} before\n",
+                    schedule.timezone
+                ));
+            }
+        }
         None => text.push_str(&format!("Run it with: arx run {what}\n")),
     }
     ctx.output().data(&text);
