@@ -205,32 +205,41 @@ fn render_adf(sections: &[Section], limits: Limits) -> Value {
                 "content": [{"type": "text", "text": heading}],
             }));
         }
-        content.extend(plain.lines.iter().map(|line| paragraph(line)));
+        content.extend(plain.lines.iter().map(|line| paragraph(line, address_in(line))));
         if !plain.bullets.is_empty() {
             let items: Vec<Value> = plain
                 .bullets
                 .iter()
-                .map(|bullet| json!({"type": "listItem", "content": [paragraph(bullet)]}))
+                .map(|bullet| {
+                    let bullet = paragraph(bullet, address_in(bullet));
+                    json!({"type": "listItem", "content": [bullet]})
+                })
                 .collect();
             content.push(json!({"type": "bulletList", "content": items}));
         }
         if let Some(Link { title, url }) = plain.link {
-            content.push(match url {
-                None => paragraph(&title),
-                Some(url) => json!({"type": "paragraph", "content": [{
-                    "type": "text",
-                    "text": title,
-                    "marks": [{"type": "link", "attrs": {"href": url}}],
-                }]}),
-            });
+            content.push(paragraph(&title, url));
         }
     }
-    content.extend(sections_left_out(sections, limits).map(|line| paragraph(&line)));
+    content.extend(sections_left_out(sections, limits).map(|line| paragraph(&line, None)));
     json!({"type": "doc", "version": 1, "content": content})
 }
 
-fn paragraph(line: &str) -> Value {
-    json!({"type": "paragraph", "content": [{"type": "text", "text": line}]})
+/// A paragraph of one line, which leads to `url` where there is one.
+fn paragraph(line: &str, url: Option<String>) -> Value {
+    let mut text = json!({"type": "text", "text": line});
+    if let (Some(url), Some(members)) = (url, text.as_object_mut()) {
+        let mark = json!({"type": "link", "attrs": {"href": url}});
+        members.insert("marks".to_owned(), json!([mark]));
+    }
+    json!({"type": "paragraph", "content": [text]})
+}
+
+/// The address that a line is and nothing else; it may then be followed, because it says where it
+/// leads.
+fn address_in(line: &str) -> Option<String> {
+    let whole = !line.contains(char::is_whitespace) && !line.ends_with('…');
+    web_address(line).filter(|_| whole)
 }
 
 fn render_wiki(sections: &[Section], limits: Limits) -> String {
@@ -239,11 +248,11 @@ fn render_wiki(sections: &[Section], limits: Limits) -> String {
         let plain = plain(section, limits);
         blocks.extend(plain.heading.map(|text| format!("h{HEADING_LEVEL}. {}", escape(&text))));
         if !plain.lines.is_empty() {
-            let lines: Vec<String> = plain.lines.iter().map(|line| escape(line)).collect();
+            let lines: Vec<String> = plain.lines.iter().map(|line| wiki_line(line)).collect();
             blocks.push(lines.join("\n"));
         }
         if !plain.bullets.is_empty() {
-            let bullets = plain.bullets.iter().map(|bullet| format!("* {}", escape(bullet)));
+            let bullets = plain.bullets.iter().map(|bullet| format!("* {}", wiki_line(bullet)));
             blocks.push(bullets.collect::<Vec<_>>().join("\n"));
         }
         if let Some(Link { title, url }) = plain.link {
@@ -255,6 +264,14 @@ fn render_wiki(sections: &[Section], limits: Limits) -> String {
     }
     blocks.extend(sections_left_out(sections, limits));
     blocks.join("\n\n")
+}
+
+/// A line, which leads to its address where it is one.
+fn wiki_line(line: &str) -> String {
+    match address_in(line) {
+        Some(url) => format!("[{}]", escape_address(&url)),
+        None => escape(line),
+    }
 }
 
 /// `line` with every character escaped that wiki markup could read as its own.

@@ -323,7 +323,7 @@ impl Jira {
         marker: &Marker,
         effect: &EffectKey,
     ) -> Option<Issue> {
-        if project.search_is_down() {
+        if project.label_search.lasts() {
             return None;
         }
         let begun = self.unsettled().contains_key(effect);
@@ -334,13 +334,14 @@ impl Jira {
             }
             Err(_) => {
                 // This look is a second net. Creating must not depend on the search.
-                project.note_search_failure();
+                project.label_search.begin();
                 None
             }
         }
     }
 
-    /// Looks for the ticket of a create whose reply was lost: by search, then key by key.
+    /// Looks for the ticket of a create whose reply was lost: by search, then key by key. What
+    /// fails is no reason not to look on, but a reason not to call the ticket absent.
     async fn look(
         &self,
         call: Call<'_>,
@@ -352,22 +353,39 @@ impl Jira {
         let marker = Marker::new(effect);
         let site = self.site(call).await?;
         let project = self.project(&wanted.project);
-        if let Some((issue, _)) = marker.search(call, site, &project.key).await? {
-            return Ok(Walked::Found(issue));
+        let mut failure = None;
+        match marker.search(call, site, &project.key).await {
+            Ok(Some((issue, _))) => return Ok(Walked::Found(issue)),
+            Ok(None) => {}
+            Err(error) => failure = Some(error),
         }
-        let (top, clock) = trace::highest(call, site, &project.key).await?;
-        project.note(top);
-        let ahead = clock.map_or(SignedDuration::ZERO, |clock| clock.duration_since(call.now));
+        let mut ahead = SignedDuration::ZERO;
+        match trace::highest(call, site, &project.key).await {
+            Ok((top, clock)) => {
+                project.note(top);
+                ahead = clock.map_or(ahead, |clock| clock.duration_since(call.now));
+            }
+            Err(error) => failure = failure.or(Some(error)),
+        }
+        let Some(top) = project.highest().max(attempt.floor) else {
+            return match failure {
+                Some(error) => Err(error),
+                None => Ok(Walked::GaveUp),
+            };
+        };
         let walk = Walk {
             site,
             project: &project.key,
             marker: &marker,
             floor: attempt.floor,
-            top: project.highest().unwrap_or(top).max(top),
+            top,
             intended_at: intended_at.saturating_add(ahead).unwrap_or(intended_at),
             no_bulk: &self.no_bulk,
         };
-        walk.run(call).await
+        match (walk.run(call).await?, failure) {
+            (Walked::Nowhere { .. } | Walked::GaveUp, Some(error)) => Err(error),
+            (walked, _) => Ok(walked),
+        }
     }
 
     async fn site(&self, call: Call<'_>) -> Result<&Site, CallError> {

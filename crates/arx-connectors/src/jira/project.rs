@@ -25,7 +25,16 @@ pub(super) struct Project {
     highest: Mutex<Option<u64>>,
     /// Held while the highest key is asked for, so that many creates at once ask once.
     asking: tokio::sync::Mutex<()>,
-    search_failed_at: Mutex<Option<Instant>>,
+    /// Whether the search for the highest key failed of late.
+    highest_search: Outage,
+    /// Whether the search for labels failed of late.
+    pub label_search: Outage,
+}
+
+/// A search that other work must not wait for when it fails.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    failed_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +93,7 @@ impl Project {
         if let Some(known) = self.highest() {
             return Some(known);
         }
-        if self.search_is_down() {
+        if self.highest_search.lasts() {
             return None;
         }
         match trace::highest(call, site, &self.key).await {
@@ -93,7 +102,7 @@ impl Project {
                 self.highest()
             }
             Err(_) => {
-                self.note_search_failure();
+                self.highest_search.begin();
                 None
             }
         }
@@ -109,16 +118,18 @@ impl Project {
         let mut highest = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
         *highest = Some(highest.map_or(number, |known| known.max(number)));
     }
+}
 
-    /// Whether a search failed a short while ago.
-    pub fn search_is_down(&self) -> bool {
-        let failed_at = *self.search_failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+impl Outage {
+    /// Whether it failed a short while ago.
+    pub fn lasts(&self) -> bool {
+        let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
         failed_at.is_some_and(|at| at.elapsed() < SEARCH_FAILURE_KEPT)
     }
 
-    /// Takes note that a search failed just now.
-    pub fn note_search_failure(&self) {
-        let mut failed_at = self.search_failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes note that it failed just now.
+    pub fn begin(&self) {
+        let mut failed_at = self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
         *failed_at = Some(Instant::now());
     }
 }

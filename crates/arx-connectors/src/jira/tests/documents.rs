@@ -35,6 +35,22 @@ fn wiki_links_stay_links() {
 }
 
 #[test]
+fn a_line_that_is_an_address_leads_there() {
+    #[track_caller]
+    fn check(line: &str, wiki: &str, href: Option<&str>) {
+        assert_eq!(markup(json!([{ "bullets": [line] }])), wiki);
+        let read = sections(Some(&json!(line))).unwrap();
+        let document = adf(&read, DESCRIPTION_UNITS_MAX).unwrap();
+        let text = &document["content"][0]["content"][0];
+        assert_eq!(text["marks"][0]["attrs"]["href"].as_str(), href);
+    }
+    let address = "https://app.wiz.io/issues?x=_1#a-b";
+    check(address, &format!("* [{address}]"), Some(address));
+    check("see https://x.example/", "* see https://x.example/", None);
+    check("javascript:alert(1)", "* javascript:alert(1)", None);
+}
+
+#[test]
 fn a_document_holds_text_and_no_markup() {
     let value = json!([
         {"heading": " ", "text": "\n\n", "bullets": ["", " "], "link": {"url": "", "title": ""}},

@@ -387,6 +387,32 @@ async fn a_ticket_that_is_there_already_is_adopted_while_it_is_open() {
     }
 }
 
+/// The search is broken altogether; the keys after the last known one are read all the same.
+#[tokio::test]
+async fn a_lost_create_is_found_without_any_search() {
+    let n_creates = AtomicUsize::new(0);
+    let (gate, server) = scripted(move |asked| match asked.line.as_str() {
+        "POST /rest/api/3/issue" if n_creates.fetch_add(1, Ordering::SeqCst) == 0 => {
+            Reply::new(201, r#"{"id":"10005","key":"SEC-5"}"#)
+        }
+        "POST /rest/api/3/issue" => Reply::new(504, "{}"),
+        line if line.contains("/search") => Reply::new(400, r#"{"errorMessages":["no index"]}"#),
+        line if line.contains("/bulkfetch") => {
+            let found = issue(6, Some("test/b"), &[], "new");
+            Reply::ok(json!({ "issues": [found] }).to_string())
+        }
+        _ => Reply::new(404, "{}"),
+    })
+    .await;
+    gate.write(CREATE_OPERATION, params(), "a").await.expect("a ticket");
+    let found = gate.write(CREATE_OPERATION, params(), "b").await.expect("found");
+    assert_eq!(found.value["key"], "SEC-6");
+    // One that is not found there may be anywhere.
+    let error = gate.write(CREATE_OPERATION, params(), "c").await.unwrap_err();
+    assert!(matches!(error, GateError::NeedsAttention { .. }), "{error}");
+    assert_eq!(server.asked().iter().filter(is_create).count(), 3);
+}
+
 /// A project that was renamed answers to its old key, and numbers its issues by the new one.
 #[tokio::test]
 async fn keys_of_another_project_prove_no_absence() {
