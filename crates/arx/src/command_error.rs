@@ -163,7 +163,8 @@ impl CommandError {
         ExitCode::from(self.kind.exit_code())
     }
 
-    fn document(&self) -> Value {
+    /// The error as one JSON document.
+    pub(crate) fn document(&self) -> Value {
         let mut error = json!({
             "kind": self.kind.as_str(),
             "code": self.code,

@@ -12,7 +12,7 @@ use arx_engine::{Driver, Embedded, Engine as _, NewRun, OwnerError, Report, RunL
 use arx_gateway::{Budgets, CallError, Checked, ConnectorSpec, Environment, Gateway, SetupError};
 use arx_journal::{Journal, World};
 use arx_sim::{Scenario, Simulators};
-use arx_types::{Digest, RunStatus};
+use arx_types::{Digest, RunId, RunStatus};
 use arx_workflow::bundle::Manifest;
 use arx_workflow::host::HostError;
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub(crate) struct Launch<'c> {
     ctx: &'c Context,
     journal: Journal,
     world: World,
+    /// The one place for a living process of the workflow.
+    lock: RunLock,
     simulators: Option<Simulators>,
     /// One process at a time plays a scenario, because its ledger is the vendors' memory.
     _scenario_lock: Option<RunLock>,
@@ -54,9 +56,22 @@ pub(crate) fn simulated(scenario: &str) -> Result<World, CommandError> {
 }
 
 impl<'c> Launch<'c> {
-    /// Opens a world; a simulated one starts its simulators on a free loopback port.
-    pub(crate) async fn open(ctx: &'c Context, world: World) -> Result<Self, CommandError> {
+    /// Opens a world for a workflow that nobody stopped and no other process drives. A simulated
+    /// world starts its simulators on a free loopback port.
+    pub(crate) async fn open(
+        ctx: &'c Context,
+        world: World,
+        workflow: &str,
+    ) -> Result<Self, CommandError> {
         let journal = ctx.journal()?.clone();
+        refuse_stopped(&journal, workflow).await?;
+        let lock = RunLock::take(ctx.state_dir(), workflow, world.as_str());
+        let lock = lock.map_err(|error| match error {
+            OwnerError::Alive { .. } => CommandError::denied(error.to_string())
+                .code("ARX-E030")
+                .hint("wait for it, or see `arx runs list`"),
+            OwnerError::Io { .. } => CommandError::internal(error.to_string()),
+        })?;
         let (simulators, scenario_lock) = match world.scenario() {
             None => (None, None),
             Some(scenario) => {
@@ -72,7 +87,13 @@ impl<'c> Launch<'c> {
             }
         };
         let budgets = Budgets::default();
-        Ok(Self { ctx, journal, world, simulators, _scenario_lock: scenario_lock, budgets })
+        Ok(Self { ctx, journal, world, lock, simulators, _scenario_lock: scenario_lock, budgets })
+    }
+
+    /// Tells whoever is refused meanwhile which run this process drives.
+    pub(crate) fn announce(&mut self, run: &RunId) {
+        // Only words for a message; the lock holds without them.
+        let _ = self.lock.announce(run.as_str());
     }
 
     pub(crate) fn world(&self) -> &World {
@@ -123,6 +144,7 @@ impl<'c> Launch<'c> {
             .iter()
             .map(|error| format!("going on without it: {error}"))
             .collect();
+        tracing::info!("trying the credential of every vendor");
         let checked = gateway.check_credentials(self.ctx.actor(), &self.world).await?;
         let mut refused = Vec::new();
         for check in &checked {
@@ -139,31 +161,6 @@ impl<'c> Launch<'c> {
             return Err(refusal(&refused));
         }
         Ok(Ready { gateway: Arc::new(gateway), warnings })
-    }
-
-    /// Takes the one place for a living process of this workflow.
-    pub(crate) fn lock(&self, workflow: &str) -> Result<RunLock, CommandError> {
-        RunLock::take(self.ctx.state_dir(), workflow, self.world.as_str()).map_err(|error| {
-            match error {
-                OwnerError::Alive { .. } => CommandError::denied(error.to_string())
-                    .code("ARX-E030")
-                    .hint("wait for it, or see `arx runs list`"),
-                OwnerError::Io { .. } => CommandError::internal(error.to_string()),
-            }
-        })
-    }
-
-    /// Refuses a workflow that somebody stopped.
-    pub(crate) async fn refuse_stopped(&self, workflow: &str) -> Result<(), CommandError> {
-        let name = workflow.to_owned();
-        let stop = self.journal.read(move |reader| reader.active_stop(&name)).await?;
-        let Some(stop) = stop else { return Ok(()) };
-        Err(CommandError::denied(format!(
-            "`{workflow}` is stopped since {} by `{}`: {}",
-            stop.at, stop.by, stop.reason
-        ))
-        .code("ARX-E031")
-        .hint(format!("`arx start {workflow}` lets it act again")))
     }
 
     /// Begins a run that is not recorded yet.
@@ -198,6 +195,19 @@ impl<'c> Launch<'c> {
         report.warnings.splice(0..0, ready.warnings.iter().cloned());
         Ok(report)
     }
+}
+
+/// Refuses a workflow that somebody stopped.
+async fn refuse_stopped(journal: &Journal, workflow: &str) -> Result<(), CommandError> {
+    let name = workflow.to_owned();
+    let stop = journal.read(move |reader| reader.active_stop(&name)).await?;
+    let Some(stop) = stop else { return Ok(()) };
+    Err(CommandError::denied(format!(
+        "`{workflow}` is stopped since {} by `{}`: {}",
+        stop.at, stop.by, stop.reason
+    ))
+    .code("ARX-E031")
+    .hint(format!("`arx start {workflow}` lets it act again")))
 }
 
 /// The simulators of a scenario, with the memory that earlier runs left.

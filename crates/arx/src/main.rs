@@ -138,5 +138,13 @@ fn main() -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     // Nothing can be told to someone whose terminal is gone.
     let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if wants_json && code != 0 {
+        let first = error.to_string();
+        let first = first.lines().next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        Output::new(true, false, false).document(&CommandError::user(message).document());
+    }
+    ExitCode::from(code)
 }

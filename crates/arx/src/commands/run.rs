@@ -69,9 +69,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         Some(scenario) => simulated(scenario)?,
     };
     let (manifest, workflow) = interrupt.unless(prepare(ctx, &args)).await?;
-    let launch = Launch::open(ctx, world).await?;
-    launch.refuse_stopped(&workflow.name).await?;
-    let mut lock = launch.lock(&workflow.name)?;
+    let mut launch = Launch::open(ctx, world, &workflow.name).await?;
     let ready = interrupt.unless(launch.ready(&manifest, &workflow.inputs)).await?;
     for warning in &ready.warnings {
         ctx.output().warn(warning);
@@ -94,8 +92,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         } else {
             format!("finishing {} first, which began with another version or inputs", run.id)
         });
-        // What stands in the way of the lock is only words for whoever is refused.
-        let _ = lock.announce(run.id.as_str());
+        launch.announce(&run.id);
         let ready_for_it = if is_same {
             None
         } else {
@@ -121,7 +118,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
 
     let new =
         start::new_run(ctx.clock().as_ref(), launch.world().clone(), ctx.actor(), args.dry_run);
-    let _ = lock.announce(new.id.as_str());
+    launch.announce(&new.id);
     launch.begin(&workflow, &new).await?;
     let report = launch.drive(&ready, &workflow, &new, &progress, &interrupt).await?;
     Ok(finish(ctx, &report))

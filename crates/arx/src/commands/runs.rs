@@ -195,9 +195,7 @@ async fn resume(ctx: &Context, id: &RunId) -> Result<ExitCode, CommandError> {
     let interrupt = Interrupt::listen(ctx.output(), super::run::STOPPING)?;
     let run = find(ctx, id).await?;
     refuse_ended(&run)?;
-    let launch = Launch::open(ctx, run.world.clone()).await?;
-    launch.refuse_stopped(&run.workflow).await?;
-    let mut lock = launch.lock(&run.workflow)?;
+    let mut launch = Launch::open(ctx, run.world.clone(), &run.workflow).await?;
     let recorded = start::recorded(launch.journal(), &run, &specs())
         .await
         .map_err(|error| super::run::of_recorded(error, id.as_str()))?;
@@ -211,8 +209,7 @@ async fn resume(ctx: &Context, id: &RunId) -> Result<ExitCode, CommandError> {
         tracing::enabled!(tracing::Level::DEBUG),
         std::io::stderr().is_terminal(),
     ));
-    // Only words for whoever is refused meanwhile.
-    let _ = lock.announce(id.as_str());
+    launch.announce(id);
     start::resume(launch.journal(), id, ctx.actor()).await?;
     let report =
         launch.drive(&ready, &recorded.workflow, &recorded.run, &progress, &interrupt).await?;

@@ -94,6 +94,15 @@ fn overrides_are_checked() {
 }
 
 #[test]
+fn mistakes_on_the_command_line_are_json_where_json_is_asked_for() {
+    let home = Home::new();
+    let error = home.arx(&["run", "--json"]).code(2).json();
+    assert_eq!(error["error"]["kind"], "user");
+    let error = home.arx(&["runs", "show", "nonsense", "--json"]).code(2).json();
+    assert!(error["error"]["message"].as_str().unwrap().contains("nonsense"), "{error:#}");
+}
+
+#[test]
 fn mistakes_in_a_bundle_are_shown_with_their_line() {
     let home = Home::new();
     let bundle = home.bundle(&[("hitl: false", "hiddl: false")]);

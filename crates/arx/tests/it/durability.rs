@@ -62,6 +62,20 @@ fn an_interrupted_run_stops_soon_and_is_resumed_by_the_next() {
 }
 
 #[test]
+fn asking_to_stop_before_anything_is_begun_begins_nothing() {
+    // The token never comes, so the run waits for its credential check.
+    let simulators = Simulators::new(SMALL, "wiz.oauth.token:latency=600s");
+    let home = Home::at(&simulators);
+    let mut run = home.start(&["run", WORKFLOW, "--json", "-v"]);
+    run.wait_for("trying the credential");
+    run.interrupt();
+    let (stopped, took) = run.finish();
+    assert_eq!(stopped.code(130).json()["error"]["kind"], "interrupted");
+    assert!(took < STOPS_WITHIN, "{took:?}");
+    assert!(home.runs().is_empty());
+}
+
+#[test]
 fn an_older_version_is_finished_first_on_its_own_texts() {
     let mut simulators = Simulators::new(SMALL, SLOW);
     let home = Home::at(&simulators);

@@ -1,7 +1,7 @@
 //! A home of one test, with commands that see nothing but it, and simulators beside it.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Stdio};
 use std::time::{Duration, Instant};
@@ -99,9 +99,10 @@ impl Home {
 
     /// Starts a command that goes on beside the test.
     pub fn start(&self, args: &[&str]) -> Running {
-        let child =
+        let mut child =
             self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        Running { child: Some(child) }
+        let says = BufReader::new(child.stderr.take().unwrap());
+        Running { child: Some(child), says, said: String::new() }
     }
 
     /// Writes the library's workflow as a bundle of this home, with some texts replaced.
@@ -119,18 +120,15 @@ impl Home {
         bundle.display().to_string()
     }
 
-    /// The bundle whose unknown outcomes are settled within a second.
+    /// The bundle whose unknown outcomes are settled within seconds.
     pub fn impatient_bundle(&self) -> String {
-        self.bundle(&[
-            (
-                "jira: { operations: [\"issues:create\"]",
-                "jira: { settle_for: 1s, operations: [\"issues:create\"]",
-            ),
-            (
-                "pagerduty: { operations: [\"incidents:create\"]",
-                "pagerduty: { settle_for: 1s, operations: [\"incidents:create\"]",
-            ),
-        ])
+        let jira = "jira: { operations: [\"issues:create\"]";
+        let pagerduty = "pagerduty: { operations: [\"incidents:create\"]";
+        let hasty = |binding: &str, more: &str| {
+            binding.replace("{ operations", &format!("{{ settle_for: 1s, {more} operations"))
+        };
+        let hasty_jira = hasty(jira, "settings: { in_flight_ms: 3000 },");
+        self.bundle(&[(jira, &hasty_jira), (pagerduty, &hasty(pagerduty, ""))])
     }
 
     /// The recorded runs, the oldest first.
@@ -145,6 +143,8 @@ impl Home {
 /// A command under way; it is killed when the test is done with it.
 pub struct Running {
     child: Option<Child>,
+    says: BufReader<ChildStderr>,
+    said: String,
 }
 
 impl Running {
@@ -165,14 +165,25 @@ impl Running {
         rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
     }
 
+    /// Waits until standard error says something.
+    pub fn wait_for(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.says.read_line(&mut line).unwrap() > 0, "no `{text}` in:\n{}", self.said);
+            self.said.push_str(&line);
+        }
+    }
+
     /// Waits for the end, and says how long that took.
     pub fn finish(mut self) -> (Finished, Duration) {
         let began = Instant::now();
+        self.says.read_to_string(&mut self.said).unwrap();
         let output = self.child.take().unwrap().wait_with_output().unwrap();
         let finished = Finished {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            stderr: std::mem::take(&mut self.said),
         };
         (finished, began.elapsed())
     }

@@ -43,7 +43,7 @@ fn a_ticket_that_fails_leaves_its_page_and_is_tried_again() {
 #[test]
 fn an_outcome_that_nobody_can_know_needs_attention() {
     // The ticket is made, its reply is lost, and the search that could find it is down.
-    let faults = "jira.issues.create:drop-after@1x1,jira.issues.search:500,jira.search:500";
+    let faults = "jira.issues.create:drop-after@1x1,jira.search:500,jira.issues.bulk_fetch:500,jira.issues.get:500";
     let simulators = Simulators::new(SMALL, faults);
     let home = Home::at(&simulators);
     let bundle = home.impatient_bundle();
@@ -51,6 +51,63 @@ fn an_outcome_that_nobody_can_know_needs_attention() {
     assert!(run.stdout.contains("needs attention"), "{}", run.stdout);
     assert!(run.stdout.contains("arx effects settle"), "{}", run.stdout);
     assert_eq!(home.runs()[0]["status"], "needs_attention");
+}
+
+#[test]
+fn a_person_settles_what_nobody_can_know() {
+    let faults = "jira.issues.create:drop-after@1x1,jira.search:500,jira.issues.bulk_fetch:500,jira.issues.get:500";
+    let simulators = Simulators::new(SMALL, faults);
+    let home = Home::at(&simulators);
+    let bundle = home.impatient_bundle();
+    let report = home.arx(&["run", &bundle, "--json"]).code(4).json();
+    let id = report["run_id"].as_str().unwrap();
+    let effect = report["needs_attention"][0]["effect"].as_str().unwrap();
+    let ticket = simulators
+        .writes()
+        .iter()
+        .find(|write| write["key"].to_string().contains(effect))
+        .map(|write| write["id"].as_str().unwrap().to_owned())
+        .unwrap();
+    home.arx(&["effects", "settle", effect, "--happened", &ticket, "--reason", "seen in Jira"])
+        .code(0);
+    let resumed = home.arx(&["runs", "resume", id, "--json"]).code(0).json();
+    assert_eq!(resumed["status"], "succeeded", "{resumed:#}");
+    simulators.happened_once(6);
+}
+
+#[test]
+fn an_approved_run_goes_on_and_acts_once() {
+    let simulators = Simulators::new(SMALL, "");
+    let home = Home::at(&simulators);
+    let bundle = home.bundle(&[
+        ("hitl: false", "hitl: true"),
+        ("name: page, effect: permit", "name: page, effect: escalate"),
+        ("role:approver", "boss"),
+    ]);
+    let parked = home.arx(&["run", &bundle, "--json"]).code(3).json();
+    assert!(simulators.writes().is_empty());
+    let approval = parked["approvals"][0].as_str().unwrap();
+    home.arx(&["approvals", "approve", approval, "--as", "tester"]).code(1);
+    home.arx(&["approvals", "approve", approval, "--as", "boss"]).code(0);
+    let report = home.arx(&["run", &bundle, "--json"]).code(0).json();
+    assert_eq!(report["run_id"], parked["run_id"]);
+    assert_eq!(report["counts"]["paged"], 3, "{report:#}");
+    simulators.happened_once(6);
+    home.arx(&["audit", "verify"]).code(0);
+}
+
+#[test]
+fn a_stopped_workflow_is_not_run() {
+    let home = Home::new();
+    let simulate = format!("--simulate={SMALL}");
+    home.arx(&["run", WORKFLOW, &simulate]).code(0);
+    home.arx(&["stop", WORKFLOW, "--reason", "maintenance"]).code(0);
+    home.arx(&["run", WORKFLOW, &simulate])
+        .code(1)
+        .says("maintenance")
+        .says("arx start critical-vuln-escalation");
+    home.arx(&["start", WORKFLOW]).code(0);
+    home.arx(&["run", WORKFLOW, &simulate]).code(0);
 }
 
 #[test]
