@@ -154,8 +154,7 @@ fn is_same(one: &Effect, other: &Effect) -> bool {
 }
 
 fn as_json(effect: &Effect, needs_attention: bool) -> Value {
-    let result: Option<Value> =
-        effect.result.as_ref().and_then(|result| result.unpack().ok());
+    let result: Option<Value> = effect.result.as_ref().and_then(|result| result.unpack().ok());
     json!({
         "effect": effect.key,
         "world": effect.world.as_str(),

@@ -53,16 +53,11 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         }
         Some(from) => copied(from, &args.name)?,
     };
-    let parsed =
-        parse("arx.yaml", &manifest, &catalogue()).map_err(CommandError::diagnostics)?;
+    let parsed = parse("arx.yaml", &manifest, &catalogue()).map_err(CommandError::diagnostics)?;
     let stub = host::stub(&bundles::objects(&parsed));
     let directory = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
-    let files = [
-        ("README.md", readme),
-        ("arx.yaml", manifest),
-        ("workflow.py", source),
-        ("arx.pyi", stub),
-    ];
+    let files =
+        [("README.md", readme), ("arx.yaml", manifest), ("workflow.py", source), ("arx.pyi", stub)];
     let written = write(&directory, &files)?;
     let shown = directory.display().to_string();
     if ctx.is_json() {
@@ -166,7 +161,8 @@ mod tests {
         for name in ["a", "my-escalation", "patch-2"] {
             assert!(check_name(name).is_ok(), "{name}");
         }
-        for name in ["", "-", "a-", "2fast", "My-Escalation", "a--b", "../x", "a b", &"a".repeat(64)]
+        for name in
+            ["", "-", "a-", "2fast", "My-Escalation", "a--b", "../x", "a b", &"a".repeat(64)]
         {
             assert!(check_name(name).is_err(), "{name}");
         }

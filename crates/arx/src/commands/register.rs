@@ -57,8 +57,9 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     let compiled = policy::compiled(&found)?;
     let manifest = &found.bundle.manifest;
     let next = match &manifest.schedule {
-        Some(schedule) => times::next(schedule, ctx.clock().now(), TIMES_SHOWN)
-            .map_err(CommandError::config)?,
+        Some(schedule) => {
+            times::next(schedule, ctx.clock().now(), TIMES_SHOWN).map_err(CommandError::config)?
+        }
         None => Vec::new(),
     };
 
@@ -222,15 +223,23 @@ fn tell(ctx: &Context, registered: &Registered, typed: &str) {
             text.push_str(&format!("  schedule   {} {}\n", schedule.cron, schedule.timezone));
             for (n, time) in next.iter().enumerate() {
                 let label = if n == 0 { "next" } else { "" };
-                text.push_str(&format!("  {label:<9}  {}\n", time.strftime("%a %Y-%m-%d %H:%M %Z")));
+                text.push_str(&format!(
+                    "  {label:<9}  {}\n",
+                    time.strftime("%a %Y-%m-%d %H:%M %Z")
+                ));
             }
         }
     }
-    text.push_str("\nNothing runs by itself: that needs the daemon, which is not part of this version.\n");
+    text.push_str(
+        "\nNothing runs by itself: that needs the daemon, which is not part of this version.\n",
+    );
     let what = bundle_path(found, typed);
     match &manifest.schedule {
         Some(schedule) => {
-            text.push_str(&format!("From cron it works today:\n  {}  arx run {what}\n", schedule.cron));
+            text.push_str(&format!(
+                "From cron it works today:\n  {}  arx run {what}\n",
+                schedule.cron
+            ));
             if schedule.timezone != "UTC" {
                 text.push_str(&format!(
                     "  where cron keeps its own time zone; most take a line CRON_TZ={} before\n",

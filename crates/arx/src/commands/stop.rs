@@ -96,7 +96,6 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
 /// The leaf of a stop or of its end.
 pub(super) fn leaf(by: &str, workflow: &str, status: &str) -> LeafDraft {
     let mut leaf = LeafDraft::new(LeafKind::Stop, by).status(status);
-    leaf.workflow =
-        Some(Workflow { name: workflow.to_owned(), version: EVERY_VERSION.to_owned() });
+    leaf.workflow = Some(Workflow { name: workflow.to_owned(), version: EVERY_VERSION.to_owned() });
     leaf
 }

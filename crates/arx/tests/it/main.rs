@@ -9,6 +9,7 @@
 
 mod configuration;
 mod durability;
+mod governance;
 mod home;
 mod outcomes;
 mod running;

@@ -73,10 +73,9 @@ fn decide(
         Ok(standing) => standing,
         Err(refusal) => return Ok(Err(Refusal::NotAsked(refusal))),
     };
-    let run = tx.run(&approval.run)?.ok_or_else(|| JournalError::NotFound {
-        kind: "run",
-        id: approval.run.to_string(),
-    })?;
+    let run = tx
+        .run(&approval.run)?
+        .ok_or_else(|| JournalError::NotFound { kind: "run", id: approval.run.to_string() })?;
     // Whoever voted before keeps the spelling of then: one person is one vote.
     let before = tx.votes(id)?;
     let spelled = before.iter().find(|cast| cast.who.eq_ignore_ascii_case(&voter.name));
@@ -113,9 +112,8 @@ fn decide(
             Vote::Approve if decided.contains(&action.n) => "approved",
             Vote::Approve => "vote",
         };
-        let leaf = leaf(&run, &approval, &action, voter, &standing)
-            .status(status)
-            .with("votes", n_yes);
+        let leaf =
+            leaf(&run, &approval, &action, voter, &standing).status(status).with("votes", n_yes);
         let leaf = match vote {
             Vote::Deny { reason } => leaf.with("reason", reason.as_str()),
             Vote::Approve => leaf,
@@ -135,9 +133,8 @@ fn leaf(
     standing: &Standing,
 ) -> LeafDraft {
     let preview: Value = action.action.preview.unpack().unwrap_or_default();
-    let params: Option<Digest> = preview
-        .get("params_sha256")
-        .and_then(|digest| serde_json::from_value(digest.clone()).ok());
+    let params: Option<Digest> =
+        preview.get("params_sha256").and_then(|digest| serde_json::from_value(digest.clone()).ok());
     let mut leaf = LeafDraft::new(LeafKind::Approval, voter.name.as_str())
         .of_run(&run.id, &run.workflow, &run.version, &run.policy_version)
         .about(&action.action.operation, action.action.effect_key.as_ref(), params.as_ref());
@@ -182,7 +179,9 @@ fn refused(refusal: Refusal, typed: &str) -> CommandError {
                 }
                 VoteRefusal::Decided { .. }
                 | VoteRefusal::ActionDecided { .. }
-                | VoteRefusal::Again { .. } => "`arx approvals list --state all` shows who said what",
+                | VoteRefusal::Again { .. } => {
+                    "`arx approvals list --state all` shows who said what"
+                }
                 VoteRefusal::NoAction { .. } => "`arx approvals list` numbers the actions",
             };
             CommandError::denied(refusal.to_string()).code("ARX-E041").hint(hint)
@@ -198,9 +197,9 @@ fn tell(ctx: &Context, id: &ApprovalId, voter: &Voter, vote: &Vote, cast: &Cast)
         let actions: Vec<Value> = cast
             .actions
             .iter()
-            .map(|(n, n_yes)| {
-                json!({ "n": n, "votes": n_yes, "decided": cast.decided.contains(n) })
-            })
+            .map(
+                |(n, n_yes)| json!({ "n": n, "votes": n_yes, "decided": cast.decided.contains(n) }),
+            )
             .collect();
         ctx.output().document(&json!({
             "approval": id,

@@ -9,6 +9,8 @@ use crate::commands::lookup;
 
 /// What stands before a role in the list of approvers.
 const ROLE: &str = "role";
+/// What may stand before a person.
+const USER: &str = "user";
 
 /// Somebody who votes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,9 @@ pub(super) enum Standing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotAsked {
     /// The policy names no approver.
-    #[error("the policy names no approver, so nobody may decide; the request waits until it expires")]
+    #[error(
+        "the policy names no approver, so nobody may decide; the request waits until it expires"
+    )]
     Nobody,
     /// The policy names others.
     #[error("`{who}` is not among the approvers: {}", approvers.join(", "))]
@@ -51,6 +55,9 @@ impl Voter {
         let Some((before, after)) = text.split_once(':') else {
             return Ok(Self { name: text, role: None });
         };
+        if before == USER && !after.trim().is_empty() {
+            return Ok(Self { name: after.trim().to_owned(), role: None });
+        }
         let (role, name) = if before == ROLE { (after, actor) } else { (before, after) };
         if role.trim().is_empty() || name.trim().is_empty() {
             return Err(CommandError::user(format!("`{text}` names no person"))
@@ -70,7 +77,10 @@ impl Voter {
             .filter(|(kind, _)| *kind == ROLE)
             .map(|(_, role)| role)
             .collect();
-        let is_named = approvers.iter().any(|entry| *entry == self.name);
+        let is_named = approvers.iter().any(|entry| {
+            let person = entry.split_once(':').filter(|(kind, _)| *kind == USER);
+            person.map_or(entry.as_str(), |(_, name)| name) == self.name
+        });
         let role = match &self.role {
             Some(claimed) => roles.iter().find(|role| *role == claimed),
             None => roles.first(),
@@ -78,10 +88,7 @@ impl Voter {
         match role {
             _ if is_named => Ok(Standing::Named),
             Some(role) => Ok(Standing::Role((*role).to_owned())),
-            None => Err(NotAsked::Other {
-                who: self.name.clone(),
-                approvers: approvers.to_vec(),
-            }),
+            None => Err(NotAsked::Other { who: self.name.clone(), approvers: approvers.to_vec() }),
         }
     }
 }
@@ -110,7 +117,8 @@ mod tests {
         parses(" bob@example.com ", "bob@example.com", None);
         parses("approver:bob", "bob", Some("approver"));
         parses("role:approver", "me", Some("approver"));
-        for text in ["", " ", ":bob", "approver:", "role:", "a\u{1b}b"] {
+        parses("user:bob", "bob", None);
+        for text in ["", " ", ":bob", "approver:", "role:", "user:", "a\u{1b}b"] {
             assert!(Voter::parse(text, "me").is_err(), "{text:?}");
         }
     }
@@ -121,6 +129,8 @@ mod tests {
         may("bob", &["role:approver"], role());
         may("approver:bob", &["role:approver"], role());
         may("bob", &["bob"], Ok(Standing::Named));
+        may("bob", &["user:bob"], Ok(Standing::Named));
+        may("user:bob", &["bob"], Ok(Standing::Named));
         may("approver:bob", &["bob"], Ok(Standing::Named));
         may("bob", &["carol", "role:approver"], role());
         may("bob", &["carol", "dave"], Err("`bob` is not among the approvers: carol, dave"));

@@ -85,7 +85,11 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     let paint = ctx.output().paint();
     let width = leaves.first().map_or(1, |leaf| leaf.seq.to_string().len());
     let lines: Vec<String> = leaves.iter().map(|leaf| line(leaf, width, paint)).collect();
-    ctx.output().data(&if lines.is_empty() { "no such leaves".to_owned() } else { lines.join("\n") });
+    ctx.output().data(&if lines.is_empty() {
+        "no such leaves".to_owned()
+    } else {
+        lines.join("\n")
+    });
     Ok(ExitCode::SUCCESS)
 }
 

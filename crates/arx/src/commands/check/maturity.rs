@@ -132,7 +132,8 @@ fn accountable(kept: Option<KeptCheckpoint>) -> Vec<Requirement> {
         ),
         None => (
             false,
-            "none was written by `arx audit checkpoint -o FILE` from this state directory".to_owned(),
+            "none was written by `arx audit checkpoint -o FILE` from this state directory"
+                .to_owned(),
         ),
     };
     vec![

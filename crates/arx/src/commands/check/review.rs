@@ -88,12 +88,7 @@ impl Review {
 }
 
 /// Reviews a bundle whose files are right in themselves.
-pub(super) fn review(
-    found: &Found,
-    policy: &Policy,
-    checked: &Checked,
-    now: Timestamp,
-) -> Review {
+pub(super) fn review(found: &Found, policy: &Policy, checked: &Checked, now: Timestamp) -> Review {
     let mut reviewer = Reviewer { found, findings: Vec::new() };
     let catalogue = standing::catalogue();
     let mut called = BTreeSet::new();
@@ -133,8 +128,12 @@ pub(super) fn review(
     reviewer.schedule(now);
     let mut findings = reviewer.findings;
     findings.sort_by(|a, b| {
-        (a.severity == Severity::Warning, &a.file, a.line, a.column)
-            .cmp(&(b.severity == Severity::Warning, &b.file, b.line, b.column))
+        (a.severity == Severity::Warning, &a.file, a.line, a.column).cmp(&(
+            b.severity == Severity::Warning,
+            &b.file,
+            b.line,
+            b.column,
+        ))
     });
     Review { findings, operations }
 }

@@ -42,9 +42,8 @@ fn every_command_teaches_by_example() {
             let taught = with_help.any(|command| {
                 command.get_after_help().is_some_and(|help| help.to_string().contains("arx "))
             });
-            let inherited = command.get_after_help().is_some_and(|help| {
-                help.to_string().contains(path.trim())
-            });
+            let inherited =
+                command.get_after_help().is_some_and(|help| help.to_string().contains(path.trim()));
             assert!(taught || inherited, "{path} has no example");
         }
     }

@@ -52,10 +52,8 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         .operation
         .parse()
         .map_err(|error: arx_types::OperationError| CommandError::user(error.to_string()))?;
-    let params: Value = serde_json::from_str(&args.params)
-        .ok()
-        .filter(Value::is_object)
-        .ok_or_else(|| {
+    let params: Value =
+        serde_json::from_str(&args.params).ok().filter(Value::is_object).ok_or_else(|| {
             CommandError::user("the parameters are not a JSON object")
                 .hint("write --params '{\"urgency\": \"high\"}'")
         })?;

@@ -164,9 +164,10 @@ struct Replay<'p> {
 
 impl<'p> Replay<'p> {
     fn new(policy: &'p Policy, since: Option<Timestamp>) -> Self {
-        let windows = policy.limits().iter().filter_map(|limit| {
-            SignedDuration::try_from(limit.window().as_duration()).ok()
-        });
+        let windows = policy
+            .limits()
+            .iter()
+            .filter_map(|limit| SignedDuration::try_from(limit.window().as_duration()).ok());
         let window = windows.fold(FREQUENCY_WINDOW, SignedDuration::max);
         Self {
             policy,
@@ -191,7 +192,8 @@ impl<'p> Replay<'p> {
             row.operation.clone(),
             row.effect_key.as_ref().map(ToString::to_string),
         );
-        let is_answer = self.asked.remove(&call) && (row.approval.is_some() || leaf.status.is_some());
+        let is_answer =
+            self.asked.remove(&call) && (row.approval.is_some() || leaf.status.is_some());
         let decision = self.decide(recorded)?;
         // What the policy said then: a human's word stands beside it, not in its place.
         let was = match (&row.approval, leaf.status.as_deref(), leaf.verdict) {
@@ -252,7 +254,8 @@ impl<'p> Replay<'p> {
         }
         let count = |window: SignedDuration, matches: &dyn Fn(&Operation) -> bool| {
             let since = recorded.at - window;
-            let n = passed.iter().filter(|(at, operation)| *at > since && matches(operation)).count();
+            let n =
+                passed.iter().filter(|(at, operation)| *at > since && matches(operation)).count();
             u32::try_from(n).unwrap_or(u32::MAX)
         };
         let is_write = row.access == Access::Write;
@@ -312,9 +315,7 @@ fn tell(ctx: &Context, workflow: &str, policy: &Policy, replay: &Replay<'_>) {
 }
 
 fn shown(flip: &Flip, paint: Paint) -> String {
-    let by = |rule: &Option<String>| {
-        printable(rule.as_deref().unwrap_or("no rule")).into_owned()
-    };
+    let by = |rule: &Option<String>| printable(rule.as_deref().unwrap_or("no rule")).into_owned();
     let at = paint.dim(&format!("{:.0}", flip.at));
     let what = match &flip.effect {
         Some(effect) => format!("{} {}", flip.operation, printable(effect)),

@@ -134,7 +134,13 @@ impl Changes {
         let (old, new) = (&old.manifest.connectors, &new.manifest.connectors);
         for (name, binding) in new {
             let Some(before) = old.get(name) else { continue };
-            self.add_if_other("connector", &format!("{name} optional"), &before.optional, &binding.optional, false);
+            self.add_if_other(
+                "connector",
+                &format!("{name} optional"),
+                &before.optional,
+                &binding.optional,
+                false,
+            );
             let rate = |rate: &Option<arx_workflow::bundle::Rate>| {
                 rate.as_ref().map_or("the vendor's own".to_owned(), ToString::to_string)
             };
@@ -289,7 +295,11 @@ mod tests {
         );
         check("quorum: 2", "quorum: 1", &["approvals quorum: 2 -> 1 WIDER"]);
         check("[bob]", "[bob, carol]", &["approvals approvers: bob -> bob, carol WIDER"]);
-        check("policy:\n", "policy:\n  risk_threshold: 90\n", &["policy risk_threshold: 70 -> 90 WIDER"]);
+        check(
+            "policy:\n",
+            "policy:\n  risk_threshold: 90\n",
+            &["policy risk_threshold: 70 -> 90 WIDER"],
+        );
         check("policy:\n", "policy:\n  hitl: false\n", &["policy hitl: true -> false WIDER"]);
         check("'0 * * * *'", "'5 * * * *'", &["schedule schedule: 0 * * * * UTC -> 5 * * * * UTC"]);
         check("size: 1", "size: 2", &["input size: 1 -> 2"]);
