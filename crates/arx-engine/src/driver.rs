@@ -442,7 +442,7 @@ impl Session<'_> {
         let now = self.driver.journal.clock().now();
         let expires = jiff::SignedDuration::try_from(approvals.expires.as_duration())
             .unwrap_or(jiff::SignedDuration::MAX);
-        let request = NewApproval {
+        let mut request = NewApproval {
             id: crate::calls::approval_id(now),
             run: self.run.id.clone(),
             workflow: ctx.workflow.clone(),
@@ -457,7 +457,6 @@ impl Session<'_> {
             .of_run(&ctx.run, &ctx.workflow, &ctx.version, &policy)
             .status("requested")
             .with("approval", request.id.as_str())
-            .with("expires_at", request.expires_at.to_string())
             .with("quorum", request.quorum)
             .with("n_actions", listed.len())
             .with("actions_sha256", digest_of(&listed))
@@ -466,7 +465,10 @@ impl Session<'_> {
         self.driver
             .journal
             .write(move |tx| {
+                // The time to decide begins when the request is there to be seen.
+                request.expires_at = tx.now() + expires;
                 tx.request_approval(&request)?;
+                let leaf = leaf.with("expires_at", request.expires_at.to_string());
                 tx.append_leaf(leaf).map(drop)
             })
             .await?;
