@@ -2,9 +2,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a broken test environment fails the test at once"
 )]
 
 mod crash;
 mod escalation;
+mod record;
 mod world;
