@@ -59,7 +59,7 @@ impl Progress {
             // Bars are an ornament: a terminal that is gone is no error.
             let _ = bars.clear();
         }
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).watched.clear();
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
 
     /// Says a line without breaking the bars.

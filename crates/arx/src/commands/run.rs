@@ -97,7 +97,9 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
             None
         } else {
             let Recorded { manifest, workflow, .. } = &recorded;
-            Some(interrupt.unless(launch.ready(manifest, &workflow.inputs)).await?)
+            let ready = interrupt.unless(launch.ready(manifest, &workflow.inputs)).await;
+            let hint = format!("or give that run up with `arx runs cancel {}`", run.id);
+            Some(ready.map_err(|error| error.hint(hint))?)
         };
         start::resume(launch.journal(), &run.id, ctx.actor()).await?;
         let ready = ready_for_it.as_ref().unwrap_or(&ready);
