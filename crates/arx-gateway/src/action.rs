@@ -73,13 +73,15 @@ impl Action {
     }
 
     /// What an approval is bound to: the workflow's version, the policy's version, the operation,
-    /// the effect and the parameters.
+    /// the effects, the target and the parameters.
     pub(crate) fn digest(&self, ctx: &RunContext) -> Result<Digest, GateError> {
         let bound = serde_json::json!({
             "workflow_version": ctx.version,
             "policy_version": ctx.policy.version(),
             "operation": self.operation.to_string(),
             "effect": self.effect,
+            "covers": self.covers,
+            "target": self.target,
             "params_sha256": self.params_sha256()?,
         });
         Digest::of_json(&bound).map_err(|error| {

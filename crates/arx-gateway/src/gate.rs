@@ -10,7 +10,7 @@ mod admit;
 mod preflight;
 mod send;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arx_journal::Journal;
@@ -88,8 +88,13 @@ impl Gateway {
             return self.read(ctx, action, spec).await;
         };
         // Two calls of one run for one effect: the second waits and finds the first one's record.
-        let _alone = self.in_flight.hold(effect).await;
-        for _ in 0..SENDS_MAX {
+        let _alone = self.in_flight.hold(effect, &action.covers).await;
+        let mut sends = 0;
+        // Every covered effect is looked up once at most: it is settled then, or the call ends.
+        for _ in 0..SENDS_MAX as usize + action.covers.len() {
+            if sends == SENDS_MAX {
+                break;
+            }
             match self.admit(ctx, action, spec).await? {
                 Admission::Recorded(reply) => return Ok(reply),
                 Admission::DryRun { decision } => {
@@ -98,14 +103,19 @@ impl Gateway {
                     return Ok(Reply { value, effect: Some(effect) });
                 }
                 Admission::Permitted { permit, intent } => {
+                    sends += 1;
                     if let Some(reply) = self.write(ctx, action, &permit, intent).await? {
                         return Ok(reply);
                     }
                 }
                 Admission::Unsettled { permit, intent } => {
+                    sends += 1;
                     if let Some(reply) = self.settle(ctx, &permit, intent, None).await? {
                         return Ok(reply);
                     }
+                }
+                Admission::CoverUnsettled { permit, intent } => {
+                    self.settle(ctx, &permit, intent, None).await?;
                 }
             }
         }
@@ -151,13 +161,24 @@ struct EffectLocks {
 }
 
 impl EffectLocks {
-    async fn hold(&self, key: &EffectKey) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = {
+    /// Waits until nobody else in this process is about the effect or those that it covers.
+    async fn hold(
+        &self,
+        key: &EffectKey,
+        covers: &[EffectKey],
+    ) -> Vec<tokio::sync::OwnedMutexGuard<()>> {
+        // In one order for everybody, so that two groups never wait for each other.
+        let keys: BTreeSet<&EffectKey> = std::iter::once(key).chain(covers).collect();
+        let locks: Vec<_> = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
             // Locks that nobody holds or waits for have one owner: this map.
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            Arc::clone(locks.entry(key.clone()).or_default())
+            keys.into_iter().map(|key| Arc::clone(locks.entry(key.clone()).or_default())).collect()
         };
-        lock.lock_owned().await
+        let mut held = Vec::with_capacity(locks.len());
+        for lock in locks {
+            held.push(lock.lock_owned().await);
+        }
+        held
     }
 }

@@ -19,6 +19,12 @@ use crate::permit::Permit;
 const FREQUENCY_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// The most bytes of parameters that one call may have.
 const PARAMS_BYTES_MAX: usize = 1024 * 1024;
+/// The most effects that one write may cover, and the most bytes of their keys: the leaf of its
+/// intent names them all.
+const COVERS_MAX: usize = 2_000;
+const COVERS_BYTES_MAX: usize = 128 * 1024;
+/// Covered effects that a refusal names.
+const COVERS_SHOWN_MAX: usize = 3;
 
 /// What the gate lets happen.
 pub(super) enum Admission {
@@ -30,6 +36,8 @@ pub(super) enum Admission {
     Permitted { permit: Permit, intent: Intent },
     /// An earlier attempt has no outcome; look it up first.
     Unsettled { permit: Permit, intent: Intent },
+    /// An effect to be covered has no outcome; look it up, then decide.
+    CoverUnsettled { permit: Permit, intent: Intent },
 }
 
 /// An intent on disk that waits for its outcome.
@@ -155,6 +163,21 @@ impl Gateway {
                 "a write needs `effect=`, which says what it is across runs".to_owned(),
             ));
         }
+        let is_read = spec.is_some_and(|spec| spec.access == Access::Read && spec.implemented);
+        if is_read && action.effect.is_some() {
+            return Err(parameters("a read takes no `effect=`".to_owned()));
+        }
+        if action.effect.as_ref().is_some_and(|key| action.covers.contains(key)) {
+            return Err(parameters("a write cannot cover its own effect".to_owned()));
+        }
+        let covers_bytes: usize = action.covers.iter().map(|key| key.as_str().len()).sum();
+        if covers_bytes > COVERS_BYTES_MAX || action.covers.len() > COVERS_MAX {
+            return Err(parameters(format!(
+                "`covers` names {} effects in {covers_bytes} bytes; at most {COVERS_MAX} in \
+                 {COVERS_BYTES_MAX}, so write several groups",
+                action.covers.len()
+            )));
+        }
         let redacted = match self.vendors.get(action.operation.connector.as_str()) {
             Some(vendor) => vendor.scrub_value(action.params.clone()),
             None => action.params.clone(),
@@ -180,6 +203,9 @@ impl Gateway {
 /// denial must be committed: only a journal error may roll it back.
 type Answer<T> = Result<Result<T, GateError>, JournalError>;
 
+/// What a write that covers others gets without being decided.
+type CoverAnswer = Result<Admission, GateError>;
+
 impl Case {
     fn read(self, tx: &mut Tx<'_>) -> Answer<Permit> {
         let decision = self.decide(tx)?;
@@ -198,14 +224,34 @@ impl Case {
                 message: "a write needs `effect=`".to_owned(),
             })));
         };
-        if let Some(present) = tx.effect(&self.ctx.world, &key)? {
+        // INVARIANT (a stop holds at once): not even the record answers a stopped workflow.
+        let stopped = tx.active_stop(&self.ctx.workflow)?.is_some();
+        let present = tx.effect(&self.ctx.world, &key)?;
+        let present = present.filter(|effect| effect.state != EffectState::Failed);
+        let taken = present.as_ref().filter(|effect| effect.operation != self.action.operation);
+        if let (Some(present), None, false) = (&present, taken, stopped) {
             match present.state {
-                EffectState::Done => return self.recorded(tx, &present),
-                EffectState::Intended | EffectState::Unknown => return self.unsettled(tx, present),
-                EffectState::Failed => {}
+                EffectState::Done => return self.recorded(tx, present),
+                // A rehearsal changes nothing, so it does not find out either.
+                EffectState::Intended | EffectState::Unknown if !self.ctx.dry_run => {
+                    return self
+                        .unsettled(tx, present.clone())
+                        .map(|(permit, intent)| Ok(Admission::Unsettled { permit, intent }));
+                }
+                EffectState::Intended | EffectState::Unknown | EffectState::Failed => {}
             }
         }
+        if !stopped
+            && !self.ctx.dry_run
+            && let Some(answer) = self.covered(tx)?
+        {
+            return Ok(answer);
+        }
         let decision = self.decide(tx)?;
+        if let (Some(taken), Verdict::Permit | Verdict::Escalate) = (taken, decision.verdict) {
+            let message = format!("the effect key `{key}` is already that of {}", taken.operation);
+            return Ok(Err(self.parameters(message)));
+        }
         let (leaf, approval) = match self.verdict(tx, &decision)? {
             Ok(passed) => passed,
             Err(error) => return Ok(Err(error)),
@@ -215,14 +261,7 @@ impl Case {
             return Ok(Ok(Admission::DryRun { decision }));
         }
         let seq = self.record(tx, &decision, leaf, approval)?;
-        let mut covers = Vec::new();
-        for covered in &self.action.covers {
-            // What is done or under way keeps its own record; the rest is covered by this write.
-            let present = tx.effect(&self.ctx.world, covered)?;
-            if present.is_none_or(|effect| effect.state == EffectState::Failed) {
-                covers.push(covered.clone());
-            }
-        }
+        let covers = self.action.covers.clone();
         let mut leaf = self.leaf(LeafKind::Intent).with("decision", seq);
         if !covers.is_empty() {
             leaf = leaf.with("covers", covers.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -257,8 +296,45 @@ impl Case {
                     lineage: self.action.lineage,
                 },
             })),
-            Intended::Present(present) => self.unsettled(tx, *present),
+            Intended::Present(present) => {
+                let (permit, intent) = self.unsettled(tx, *present)?;
+                Ok(Ok(Admission::Unsettled { permit, intent }))
+            }
         }
+    }
+
+    /// What the effects to be covered say before anything is decided. One that may have happened
+    /// is looked up first, and one that is done is never brought about again: a write that would
+    /// name it beside others is refused.
+    fn covered(&self, tx: &mut Tx<'_>) -> Result<Option<CoverAnswer>, JournalError> {
+        let mut done = Vec::new();
+        for key in &self.action.covers {
+            let Some(present) = tx.effect(&self.ctx.world, key)? else { continue };
+            match present.state {
+                EffectState::Failed => {}
+                EffectState::Done => done.push(present),
+                EffectState::Intended | EffectState::Unknown => {
+                    let (permit, intent) = self.unsettled(tx, present)?;
+                    return Ok(Some(Ok(Admission::CoverUnsettled { permit, intent })));
+                }
+            }
+        }
+        let Some(first) = done.first() else { return Ok(None) };
+        if done.len() == self.action.covers.len() {
+            return self.recorded(tx, first).map(Some);
+        }
+        let mut names: Vec<String> =
+            done.iter().take(COVERS_SHOWN_MAX).map(|effect| format!("`{}`", effect.key)).collect();
+        if done.len() > names.len() {
+            names.push(format!("{} more", done.len() - names.len()));
+        }
+        let message = format!("done already, so leave it out of `covers`: {}", names.join(", "));
+        Ok(Some(Err(self.parameters(message))))
+    }
+
+    fn parameters(&self, message: String) -> GateError {
+        let operation = self.action.operation.to_string();
+        GateError::Call(crate::CallError::Parameters { operation, message })
     }
 
     fn decide(&self, tx: &mut Tx<'_>) -> Result<Decision, JournalError> {
@@ -313,7 +389,8 @@ impl Case {
     ) -> Answer<(LeafDraft, Option<ApprovalId>)> {
         let leaf = self.leaf(LeafKind::Decision).decided(decision);
         match decision.verdict {
-            Verdict::Permit => Ok(Ok((leaf, None))),
+            Verdict::Permit if self.ctx.dry_run => Ok(Ok((leaf, None))),
+            Verdict::Permit => self.answered(tx, decision, leaf),
             Verdict::Deny => {
                 self.record(tx, decision, leaf, None)?;
                 Ok(Err(GateError::Denied {
@@ -322,11 +399,14 @@ impl Case {
                 }))
             }
             Verdict::Escalate if self.ctx.dry_run => Ok(Ok((leaf, None))),
-            Verdict::Escalate => self.escalate(tx, decision, leaf),
+            Verdict::Escalate => self.answered(tx, decision, leaf),
         }
     }
 
-    fn escalate(
+    /// What humans say to the call. Once they were asked, their answer stands even where the
+    /// policy would permit it by now: a limit's window passes, a no does not, and neither a
+    /// request that expired nor one that still waits turns into a yes.
+    fn answered(
         &self,
         tx: &mut Tx<'_>,
         decision: &Decision,
@@ -350,25 +430,27 @@ impl Case {
         };
         match tx.take_approval(&self.ctx.run, &self.digest)? {
             TakenApproval::Approved { approval, by } => {
-                let mut approved = self.leaf(LeafKind::Decision).decided(decision);
-                approved.verdict = Some(arx_audit::Verdict::Permit);
-                let leaf = approved
-                    .with("escalated_by", decision.rule.clone().unwrap_or_default())
-                    .with("approval", approval.as_str())
-                    .with("approved_by", by);
+                let mut approved = leaf;
+                if decision.verdict == Verdict::Escalate {
+                    approved.verdict = Some(arx_audit::Verdict::Permit);
+                    let rule = decision.rule.clone().unwrap_or_default();
+                    approved = approved.with("escalated_by", rule);
+                }
+                let leaf = approved.with("approval", approval.as_str()).with("approved_by", by);
                 Ok(Ok((leaf, Some(approval))))
             }
             TakenApproval::Denied { reason, .. } => {
-                self.record_verdict(tx, Verdict::Deny, leaf.status("denied"), None)?;
+                self.record_verdict(tx, Verdict::Deny, withheld(leaf, "denied"), None)?;
                 Ok(Err(GateError::Refused { operation, reason }))
             }
             TakenApproval::Expired { .. } => {
-                self.record_verdict(tx, Verdict::Deny, leaf.status("expired"), None)?;
+                self.record_verdict(tx, Verdict::Deny, withheld(leaf, "expired"), None)?;
                 Ok(Err(GateError::Expired { operation }))
             }
             TakenApproval::Pending { approval } => {
                 Ok(Err(GateError::Escalated(escalation(Some(approval)))))
             }
+            TakenApproval::None if decision.verdict == Verdict::Permit => Ok(Ok((leaf, None))),
             TakenApproval::None => {
                 self.record(tx, decision, leaf, None)?;
                 Ok(Err(GateError::Escalated(escalation(None))))
@@ -416,6 +498,10 @@ impl Case {
     fn recorded(&self, tx: &mut Tx<'_>, effect: &Effect) -> Answer<Admission> {
         let mut leaf =
             self.leaf(LeafKind::Outcome).status("recorded").with("done_by", effect.run.as_str());
+        if self.action.effect.as_ref() != Some(&effect.key) {
+            leaf = leaf.about(&effect.operation, Some(&effect.key), Some(&self.params_sha256));
+            name_world(&mut leaf, &self.ctx.world);
+        }
         if let Some(covering) = &effect.covered_by {
             leaf = leaf.with("covered_by", covering.as_str());
         }
@@ -432,7 +518,7 @@ impl Case {
     }
 
     /// An intent without an outcome: it is looked up under the permission it was recorded with.
-    fn unsettled(&self, tx: &mut Tx<'_>, asked: Effect) -> Answer<Admission> {
+    fn unsettled(&self, tx: &mut Tx<'_>, asked: Effect) -> Result<(Permit, Intent), JournalError> {
         let asked_key = asked.key.clone();
         let open = match &asked.covered_by {
             None => asked,
@@ -456,7 +542,7 @@ impl Case {
             asked: asked_key,
             lineage: self.action.lineage.clone(),
         };
-        Ok(Ok(Admission::Unsettled { permit, intent }))
+        Ok((permit, intent))
     }
 
     fn leaf(&self, kind: LeafKind) -> LeafDraft {
@@ -469,6 +555,15 @@ impl Case {
         leaf.lineage.clone_from(&self.action.lineage);
         leaf
     }
+}
+
+/// The leaf of a call that humans did not let through; one that the policy would permit by now
+/// must not be taken for a PERMIT.
+fn withheld(mut leaf: LeafDraft, status: &str) -> LeafDraft {
+    if leaf.verdict == Some(arx_audit::Verdict::Permit) {
+        leaf.verdict = Some(arx_audit::Verdict::Deny);
+    }
+    leaf.status(status)
 }
 
 /// A simulated effect has a name of its own in the log, so that no reader takes it for a real

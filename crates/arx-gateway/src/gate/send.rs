@@ -17,6 +17,8 @@ use crate::vendors::Vendor;
 
 /// First pause between two looks at the vendor; doubles each time.
 const LOOK_AGAIN_FIRST: Duration = Duration::from_millis(200);
+/// The most characters of a vendor's words that are recorded.
+const WHY_CHARS_MAX: usize = 4000;
 /// Longest pause between two looks.
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(5);
 
@@ -45,7 +47,7 @@ impl Gateway {
             }
             Err(error) => {
                 let error = vendor.scrub_error(error);
-                leaf = leaf.status("failed").with("error", error.to_string());
+                leaf = leaf.status("failed").with("error", short(error.to_string()));
                 Err(GateError::Call(error))
             }
         };
@@ -177,12 +179,9 @@ impl Gateway {
             .status(outcome.status());
         name_world(&mut leaf, &ctx.world);
         leaf.lineage.clone_from(&intent.lineage);
-        let mut settlement = Recorded {
-            state: outcome.state(),
-            attempt: intent.attempt,
-            result: None,
-            detail: None,
-        };
+        let state = outcome.state();
+        let mut settlement =
+            Recorded { state, attempt: intent.attempt, result: None, detail: None };
         let value = match outcome {
             Outcome::Done { value } => {
                 leaf = leaf.result(digest_of(&value));
@@ -190,6 +189,7 @@ impl Gateway {
                 value
             }
             Outcome::Failed { why } | Outcome::Unknown { why } => {
+                let why = short(why);
                 leaf = leaf.with("why", why.as_str());
                 settlement.detail = Some(why);
                 Value::Null
@@ -201,6 +201,10 @@ impl Gateway {
         if let SettleOutcome::Refused(present) = settled {
             // Someone else settled it meanwhile: a human, or another process.
             return match (present.state, present.result) {
+                // Both found that it did not happen.
+                (EffectState::Failed, _) if state == EffectState::Failed => {
+                    Ok(Reply { value: Value::Null, effect: None })
+                }
                 (EffectState::Done, Some(result)) => Ok(Reply {
                     value: result.unpack()?,
                     effect: Some(EffectReply {
@@ -240,6 +244,15 @@ impl Outcome {
     fn status(&self) -> &'static str {
         self.state().as_str()
     }
+}
+
+/// A vendor's words as a leaf takes them: however long they are, the outcome is recorded.
+fn short(mut text: String) -> String {
+    if let Some((cut, _)) = text.char_indices().nth(WHY_CHARS_MAX) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
 }
 
 /// A value that JSON holds has a canonical form; the digest of nothing stands for one that has

@@ -32,6 +32,7 @@ pub static SPEC: ConnectorSpec = ConnectorSpec {
     operations: &[
         operation("notes:read", Access::Read, true),
         operation("notes:create", Access::Write, true),
+        operation("notes:change", Access::Write, true),
         operation("notes:delete", Access::Write, false),
     ],
     hosts: &[".desk.example"],

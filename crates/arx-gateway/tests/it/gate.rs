@@ -199,7 +199,17 @@ async fn limits_and_threshold_escalate_and_an_approval_is_used_once() {
 }
 
 async fn approve(gate: &TestGate, escalation: &arx_gateway::Escalation, operation: &str) {
-    use arx_journal::{NewAction, NewApproval, Packed, Vote};
+    request(gate, escalation, operation, Some(arx_journal::Vote::Approve)).await;
+}
+
+/// Asks for approval, has a vote cast, and records both as the command line does.
+async fn request(
+    gate: &TestGate,
+    escalation: &arx_gateway::Escalation,
+    operation: &str,
+    vote: Option<arx_journal::Vote>,
+) {
+    use arx_journal::{LeafDraft, NewAction, NewApproval, Packed, Vote};
     let request = NewApproval {
         id: arx_types::ApprovalId::from_parts(1, 1),
         run: gate.ctx.run.clone(),
@@ -218,13 +228,19 @@ async fn approve(gate: &TestGate, escalation: &arx_gateway::Escalation, operatio
         }],
     };
     let id = request.id.clone();
+    let leaf = LeafDraft::new(LeafKind::Approval, "alice")
+        .of_run(&gate.ctx.run, "test", &gate.ctx.version, &gate.ctx.policy.version().to_string())
+        .with("approval", id.as_str());
     gate.journal
         .write(move |tx| {
             tx.request_approval(&request)?;
-            tx.vote(&id, "alice", &Vote::Approve, None)
+            let Some(vote) = vote else { return Ok(()) };
+            tx.vote(&id, "alice", &vote, None)?;
+            let status = if vote == Vote::Approve { "approved" } else { "denied" };
+            tx.append_leaf(leaf.status(status)).map(drop)
         })
         .await
-        .unwrap();
+        .unwrap_or_else(|error: JournalError| panic!("{error}"));
 }
 
 #[tokio::test]
@@ -321,4 +337,167 @@ async fn a_missing_credential_leaves_no_vendor_and_says_which() {
     );
     let said: Vec<_> = gateway.setup_errors().iter().map(ToString::to_string).collect();
     assert_eq!(said, ["Desk needs DESK_TOKEN"]);
+}
+
+/// Has a human asked, and asks the gate again once the policy would permit.
+async fn permitted_by_now(vote: Option<arx_journal::Vote>) -> (Result<(), GateError>, usize) {
+    let policy = json!({
+        "hitl": true,
+        "risk_threshold": 100,
+        "rules": [
+            { "name": "all", "effect": "permit", "connector": "*", "operation": "*" },
+            {
+                "name": "ask", "effect": "escalate", "connector": "*", "operation": "*",
+                "when": "run.actor == 'test'",
+            },
+        ],
+    });
+    let desk = Desk::new(vec![answer()], vec![]);
+    let mut gate = gate(policy, &desk).await;
+    let error = gate.write(CREATE, json!({}), "a/1/note").await.unwrap_err();
+    let GateError::Escalated(escalation) = error else { panic!("{error}") };
+    request(&gate, &escalation, CREATE, vote).await;
+    gate.ctx.actor = "schedule".to_owned();
+    let result = gate.write(CREATE, json!({}), "a/1/note").await;
+    let verified = gate.journal.verify(vec![]).await.unwrap();
+    assert!(verified.is_ok(), "{:?}", verified.findings);
+    (result.map(drop), desk.n_performed())
+}
+
+#[tokio::test]
+async fn what_humans_answered_stands_when_the_policy_would_permit_by_now() {
+    use arx_journal::Vote;
+    let no = Vote::Deny { reason: "not at night".to_owned() };
+    let (result, sent) = permitted_by_now(Some(no)).await;
+    assert!(matches!(result, Err(GateError::Refused { .. })), "{result:?}");
+    assert_eq!(sent, 0);
+    let (result, sent) = permitted_by_now(None).await;
+    assert!(matches!(result, Err(GateError::Escalated(_))), "{result:?}");
+    assert_eq!(sent, 0);
+    let (result, sent) = permitted_by_now(Some(Vote::Approve)).await;
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(sent, 1);
+}
+
+fn group(key: &str, covers: &[&str]) -> arx_gateway::Action {
+    let mut group = action(CREATE, json!({ "covers": covers }));
+    group.effect = Some(format!("test/{key}").parse().unwrap());
+    group.covers = covers.iter().map(|key| format!("test/{key}").parse().unwrap()).collect();
+    group
+}
+
+#[tokio::test]
+async fn a_group_never_names_again_what_may_have_happened() {
+    let found = || Settlement::Happened(json!({ "id": "N7" }));
+    let not_yet = || Settlement::Unknown { why: "not yet".to_owned() };
+    for (second, settled, sends, error) in [
+        // The earlier group is found: what it covered is done, and only the rest may be written.
+        (&["a/1/note", "b/1/note", "c/1/note"][..], found(), 1, Some("leave it out")),
+        (&["a/1/note"], found(), 1, None),
+        (&["a/1/note", "c/1/note"], Settlement::Absent, 2, None),
+        (&["a/1/note", "c/1/note"], not_yet(), 1, Some("is unknown")),
+    ] {
+        let settlements = vec![not_yet(), settled.clone()];
+        let desk = Desk::new(vec![Do::Fail(unknown()), answer()], settlements);
+        let desk_connector = Arc::clone(&desk) as Arc<dyn arx_gateway::Connector>;
+        let environment = environment("http://127.0.0.1:9");
+        let at_once = Some(Duration::ZERO);
+        let gate =
+            TestGate::under(permit_all(), desk_connector, environment, Value::Null, at_once).await;
+        let first = group("group/1/note", &["a/1/note", "b/1/note"]);
+        let lost = gate.gateway.call(&gate.ctx, &first).await.unwrap_err();
+        assert!(matches!(lost, GateError::NeedsAttention { .. }), "{lost}");
+        let result = gate.gateway.call(&gate.ctx, &group("group/2/note", second)).await;
+        match (result, error) {
+            (Ok(_), None) => {}
+            (Err(got), Some(wanted)) => assert!(got.to_string().contains(wanted), "{got}"),
+            (result, wanted) => panic!("{settled:?}: {result:?}, not {wanted:?}"),
+        }
+        assert_eq!(desk.n_performed(), sends, "{settled:?}");
+        let verified = gate.journal.verify(vec![]).await.unwrap();
+        assert!(verified.is_ok(), "{:?}", verified.findings);
+    }
+}
+
+#[tokio::test]
+async fn those_who_find_at_once_that_nothing_happened_agree() {
+    let not_yet = || Settlement::Unknown { why: "not yet".to_owned() };
+    let settlements = vec![not_yet(), Settlement::Absent];
+    let desk = Desk::new(vec![Do::Fail(unknown()), answer(), answer()], settlements);
+    let connector = Arc::clone(&desk) as Arc<dyn arx_gateway::Connector>;
+    let environment = environment("http://127.0.0.1:9");
+    let gate =
+        TestGate::under(permit_all(), connector, environment, Value::Null, Some(Duration::ZERO))
+            .await;
+    let group = group("group/1/note", &["a/1/note", "b/1/note"]);
+    let lost = gate.gateway.call(&gate.ctx, &group).await.unwrap_err();
+    assert!(matches!(lost, GateError::NeedsAttention { .. }), "{lost}");
+    let (a, b) = tokio::join!(
+        gate.write(CREATE, json!({}), "a/1/note"),
+        gate.write(CREATE, json!({}), "b/1/note")
+    );
+    assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
+    assert_eq!(desk.n_performed(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_covered_effect_waits_for_the_write_that_covers_it() {
+    let desk = Desk::new(vec![answer()], vec![Settlement::Absent]);
+    let gate = gate(permit_all(), &desk).await;
+    let group = group("group/1/note", &["a/1/note", "b/1/note"]);
+    let (whole, a, b) = tokio::join!(
+        gate.gateway.call(&gate.ctx, &group),
+        gate.write(CREATE, json!({}), "a/1/note"),
+        gate.write(CREATE, json!({}), "b/1/note")
+    );
+    assert!(whole.is_ok() && a.is_ok() && b.is_ok(), "{whole:?} {a:?} {b:?}");
+    assert_eq!((desk.n_performed(), *desk.looked.lock().unwrap()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_effect_key_is_that_of_one_operation() {
+    let desk = Desk::new(vec![answer()], vec![]);
+    let gate = gate(permit_all(), &desk).await;
+    gate.write(CREATE, json!({}), "a/1/note").await.unwrap();
+    let error = gate.write("desk.notes:burn", json!({}), "a/1/note").await.unwrap_err();
+    assert!(matches!(error, GateError::Denied { .. }), "{error}");
+    let error = gate.write("desk.notes:change", json!({}), "a/1/note").await.unwrap_err();
+    assert!(error.to_string().contains("is already that of desk.notes:create"), "{error}");
+    let error = gate.write("desk.notes:read", json!({}), "b/1/note").await.unwrap_err();
+    assert!(error.to_string().contains("a read takes no"), "{error}");
+    assert_eq!(desk.n_performed(), 1);
+    assert!(gate.journal.verify(vec![]).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn neither_a_stop_nor_a_rehearsal_touches_what_is_unsettled() {
+    let not_yet = Settlement::Unknown { why: "not yet".to_owned() };
+    let desk = Desk::new(vec![Do::Fail(unknown())], vec![not_yet]);
+    let mut gate = gate(permit_all(), &desk).await;
+    gate.write(CREATE, json!({}), "a/1/note").await.unwrap_err();
+    let looked = *desk.looked.lock().unwrap();
+    gate.ctx.dry_run = true;
+    let rehearsed = gate.write(CREATE, json!({}), "a/1/note").await.unwrap();
+    assert_eq!(rehearsed.value["dry_run"], json!(true));
+    gate.ctx.dry_run = false;
+    gate.journal.write(|tx| tx.stop_workflow("test", "alice", "drill")).await.unwrap();
+    let error = gate.write(CREATE, json!({}), "a/1/note").await.unwrap_err();
+    assert!(matches!(error, GateError::Denied { .. }), "{error}");
+    assert_eq!(*desk.looked.lock().unwrap(), looked);
+    assert_eq!(state(&gate, "a/1/note").await, Some(EffectState::Unknown));
+}
+
+#[tokio::test]
+async fn an_outcome_is_recorded_however_much_the_vendor_says() {
+    let said =
+        CallError::Refused { vendor: "Desk", status: Some(400), message: "no ".repeat(200_000) };
+    let desk = Desk::new(vec![Do::Fail(said)], vec![]);
+    let gate = gate(permit_all(), &desk).await;
+    let error = gate.write(CREATE, json!({}), "a/1/note").await.unwrap_err();
+    assert!(matches!(error, GateError::Call(CallError::Refused { .. })));
+    assert_eq!(state(&gate, "a/1/note").await, Some(EffectState::Failed));
+    let covers: Vec<String> = (0..2_001).map(|n| format!("{n}/1/note")).collect();
+    let covers: Vec<&str> = covers.iter().map(String::as_str).collect();
+    let error = gate.gateway.call(&gate.ctx, &group("group/1/note", &covers)).await.unwrap_err();
+    assert!(error.to_string().contains("write several groups"), "{error}");
 }
