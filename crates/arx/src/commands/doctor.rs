@@ -25,6 +25,10 @@ const NOTHING: &str = "async def main():\n    pass\n";
 
 /// What may be typed after `arx doctor`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    arx doctor --config critical-vuln-escalation\n  \
+    arx doctor --config ./my-workflow --json\n\n\
+    Exit codes: 0 all that is needed works, 1 something is broken, 2 bad usage or configuration.")]
 pub(crate) struct Args {
     /// Check what this bundle needs: an arx.yaml, a directory, or a workflow of the library.
     /// Without it, every vendor that has any variable set.

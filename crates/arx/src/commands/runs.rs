@@ -25,6 +25,11 @@ const LISTED: usize = 20;
 
 /// What may be typed after `arx runs`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    arx runs list --status parked\n  \
+    arx runs show run_01JABCDEFGHJKMNPQRSTVWXYZ0 --vulnerability CVE-2021-44228\n  \
+    arx runs resume run_01JABCDEFGHJKMNPQRSTVWXYZ0\n  \
+    arx runs cancel run_01JABCDEFGHJKMNPQRSTVWXYZ0")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
