@@ -5,7 +5,7 @@ mod reference;
 
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Subcommand as _};
 use clap_complete::Shell;
 
 use crate::command_error::CommandError;
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 /// Does it.
 pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::Cli::command(), "arx", &mut script);
+    clap_complete::generate(args.shell, &mut offered(), "arx", &mut script);
     let script = String::from_utf8_lossy(&script);
     if ctx.is_json() {
         let shell = args.shell.to_string();
@@ -34,4 +34,12 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         ctx.output().data(&script);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The program without what is hidden: shells would offer it all the same.
+fn offered() -> clap::Command {
+    let whole = crate::Cli::command();
+    let shown = whole.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
+    let command = clap::Command::new("arx").version(env!("CARGO_PKG_VERSION")).args(shown);
+    super::Command::augment_subcommands(command)
 }

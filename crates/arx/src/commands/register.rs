@@ -21,6 +21,7 @@ use crate::bundles::{self, Found};
 use crate::command_error::CommandError;
 use crate::context::{Context, catalogue};
 use crate::output::{Paint, printable};
+use crate::summary::shortened;
 use changes::{Change, Version};
 
 /// Fire times that are shown.
@@ -29,6 +30,8 @@ const TIMES_SHOWN: usize = 5;
 const REGISTERED_MAX: usize = 10_000;
 /// Changes that stand in the leaf; it counts all of them.
 const CHANGES_RECORDED_MAX: usize = 200;
+/// The longest words for one side of a change in the leaf, in characters.
+const WORDS_RECORDED_MAX: usize = 200;
 
 /// What may be typed after `arx register`.
 #[derive(Debug, clap::Args)]
@@ -169,8 +172,8 @@ fn in_leaf(change: &Change) -> serde_json::Value {
         _ => json!({
             "what": change.what,
             "name": change.name,
-            "was": change.was,
-            "now": change.now,
+            "was": shortened(&change.was, WORDS_RECORDED_MAX),
+            "now": shortened(&change.now, WORDS_RECORDED_MAX),
             "wider": change.wider,
         }),
     }

@@ -48,7 +48,7 @@ fn a_human_sees_everything_that_is_asked_for() {
     assert!(action["lineage"][0].as_str().unwrap().starts_with("merge:"), "{action:#}");
     let text = home.arx(&["approvals", "list", "--run", &run]).code(0).stdout;
     for word in
-        ["asked by     page", "35 MEDIUM", "urgency", "merge:", "expires in", "role:approver"]
+        ["asked by          page", "35 MEDIUM", "urgency", "merge:", "expires in", "role:approver"]
     {
         assert!(text.contains(word), "no `{word}` in:\n{text}");
     }
@@ -212,6 +212,35 @@ fn a_stop_denies_what_a_running_workflow_asks_for_next() {
         leaves(&home, "stop").iter().rev().map(|leaf| leaf["status"].clone()).collect();
     assert_eq!(said, ["stopped", "started"]);
     home.arx(&["stop", "critical-vuln"]).code(1).says("did you mean `critical-vuln-escalation`?");
+    home.arx(&["audit", "verify"]).code(0);
+}
+
+#[test]
+fn a_stop_holds_from_the_very_next_call_of_a_living_run() {
+    // Pages take long enough for somebody to lose patience before the tickets are asked for.
+    let simulators = Simulators::new(SMALL, "pagerduty.incidents.create:latency=10s");
+    let home = Home::at(&simulators);
+    let running = home.start(&["run", WORKFLOW, "--json"]);
+    let n_intended = || {
+        let listed = home.arx(&["effects", "list", "--state", "intended", "--json"]).code(0);
+        listed.json()["effects"].as_array().unwrap().len()
+    };
+    assert!((0..2000).any(|_| n_intended() == 3), "the pages are never intended");
+    let open = home.arx(&["effects", "list", "--state", "intended", "--json"]).code(0).json();
+    let page = open["effects"][0]["effect"].as_str().unwrap();
+    home.arx(&["effects", "settle", page, "--did-not-happen"]).code(1).says("already running");
+    let stopped = home.arx(&["stop", WORKFLOW, "--reason", "wrong ones", "--json"]).code(0).json();
+    assert_eq!(stopped["running"].as_array().unwrap().len(), 1, "{stopped:#}");
+    let (finished, _) = running.finish();
+    let report = finished.code(1).json();
+    assert_eq!(report["counts"]["paged"], 3, "{report:#}");
+    assert_eq!(report["counts"]["ticketed"], 0, "{report:#}");
+    assert_eq!(report["counts"]["denied"], 3, "{report:#}");
+    assert!(report.to_string().contains("wrong ones"), "{report:#}");
+    simulators.happened_once(3);
+    let denied = leaves(&home, "decision");
+    let by_stop = denied.iter().filter(|leaf| leaf["rule"] == "stop" && leaf["verdict"] == "DENY");
+    assert_eq!(by_stop.count(), 3);
     home.arx(&["audit", "verify"]).code(0);
 }
 

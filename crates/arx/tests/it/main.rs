@@ -7,10 +7,12 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod authoring;
 mod configuration;
 mod durability;
 mod governance;
 mod home;
 mod outcomes;
+mod record;
 mod running;
 mod secrets;

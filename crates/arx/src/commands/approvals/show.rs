@@ -18,7 +18,7 @@ use crate::summary::shortened;
 /// The longest value of a parameter that is shown, in characters; `--json` has all of it.
 const VALUE_CHARS_MAX: usize = 200;
 /// Width of the names of what is shown of an action.
-const LABEL_WIDTH: usize = 12;
+const LABEL_WIDTH: usize = 17;
 
 pub(super) fn json(shown: &Shown, now: Timestamp) -> Value {
     let approval = &shown.approval;
@@ -91,7 +91,7 @@ pub(super) fn text(shown: &Shown, now: Timestamp, paint: Paint) -> String {
     };
     let requester = printable(&approval.requester);
     let _ = writeln!(text, "  asked {asked} ago by {requester} for {}", approval.run);
-    let _ = writeln!(text, "  {expiry} · {} of {approvers}", approval.quorum);
+    let _ = writeln!(text, "  {expiry} · needs {} of {approvers}", approval.quorum);
     for action in &shown.actions {
         text.push('\n');
         self::action(&mut text, action, shown, paint);
@@ -132,7 +132,8 @@ fn action(text: &mut String, action: &ApprovalAction, shown: &Shown, paint: Pain
         line("", &paint.dim(&printable(&reason)));
     }
     if let Some(Value::Object(params)) = preview.get("params") {
-        for (name, value) in params {
+        // What is left out is left out of the view too; `--json` shows that it was asked for.
+        for (name, value) in params.iter().filter(|(_, value)| !value.is_null()) {
             let value = match value {
                 Value::String(value) => value.clone(),
                 value => value.to_string(),

@@ -135,12 +135,10 @@ fn leaf(
     let preview: Value = action.action.preview.unpack().unwrap_or_default();
     let params: Option<Digest> =
         preview.get("params_sha256").and_then(|digest| serde_json::from_value(digest.clone()).ok());
-    let mut leaf = LeafDraft::new(LeafKind::Approval, voter.name.as_str())
+    // The decisions before and after name the same call, with where it came from.
+    let leaf = LeafDraft::new(LeafKind::Approval, voter.name.as_str())
         .of_run(&run.id, &run.workflow, &run.version, &run.policy_version)
         .about(&action.action.operation, action.action.effect_key.as_ref(), params.as_ref());
-    if let Some(lineage) = preview.get("lineage").and_then(Value::as_array) {
-        leaf.lineage = lineage.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    }
     let leaf = lookup::name_world(leaf, &run.world)
         .with("approval", approval.id.as_str())
         .with("action", action.n)

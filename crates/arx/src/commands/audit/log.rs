@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use arx_audit::{Leaf, LeafKind};
-use arx_journal::{LeafFilter, StoredLeaf};
+use arx_journal::audit::LEAVES_LISTED_MAX;
+use arx_journal::{Journal, JournalError, LeafFilter, StoredLeaf};
+use arx_types::RunId;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -74,9 +76,7 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     if args.limit == 0 {
         return Err(CommandError::user("a limit of none shows nothing"));
     }
-    let filter =
-        LeafFilter { run, kind: args.kind.map(Kind::of_leaf), before: None, limit: args.limit };
-    let leaves = journal.read(move |reader| reader.leaves(&filter)).await?;
+    let leaves = newest(journal, run, args.kind.map(Kind::of_leaf), args.limit).await?;
     if ctx.is_json() {
         let listed: Vec<Value> = leaves.iter().map(as_json).collect();
         ctx.output().document(&json!({ "leaves": listed }));
@@ -91,6 +91,30 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         lines.join("\n")
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// The newest leaves, a page at a time.
+async fn newest(
+    journal: &Journal,
+    run: Option<RunId>,
+    kind: Option<LeafKind>,
+    limit: usize,
+) -> Result<Vec<StoredLeaf>, JournalError> {
+    let mut leaves: Vec<StoredLeaf> = Vec::new();
+    while leaves.len() < limit {
+        let page = LeafFilter {
+            run: run.clone(),
+            kind,
+            before: leaves.last().map(|leaf| leaf.seq),
+            limit: (limit - leaves.len()).min(LEAVES_LISTED_MAX),
+        };
+        let found = journal.read(move |reader| reader.leaves(&page)).await?;
+        if found.is_empty() {
+            break;
+        }
+        leaves.extend(found);
+    }
+    Ok(leaves)
 }
 
 /// The leaf as it is; one that is no leaf is shown by its error, and `arx audit verify` tells more.

@@ -1,6 +1,8 @@
 //! Writes `docs/cli.md` from what clap knows, and fails when the file says something else.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
@@ -31,23 +33,55 @@ fn the_reference_is_what_the_program_says() {
 
 #[test]
 fn every_command_teaches_by_example() {
-    fn check(command: &Command, path: &str) {
+    fn check(command: &Command, path: &str, above: &str) {
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
             let path = format!("{path} {}", sub.get_name());
             assert!(sub.get_about().is_some(), "{path} does not say what it does");
-            if sub.has_subcommands() {
-                check(sub, &path);
-            }
-            let mut with_help = std::iter::once(sub).chain(sub.get_subcommands());
-            let taught = with_help.any(|command| {
-                command.get_after_help().is_some_and(|help| help.to_string().contains("arx "))
-            });
-            let inherited =
-                command.get_after_help().is_some_and(|help| help.to_string().contains(path.trim()));
-            assert!(taught || inherited, "{path} has no example");
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let is_taught = help.contains(&path) || above.contains(&path);
+            assert!(is_taught || sub.has_subcommands(), "{path} has no example");
+            check(sub, &path, &help);
         }
     }
-    check(&crate::Cli::command(), "arx");
+    check(&crate::Cli::command(), "arx", "");
+}
+
+#[test]
+fn every_code_is_explained() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let page = std::fs::read_to_string(format!("{root}/docs/errors.md")).unwrap();
+    let mut used = BTreeSet::new();
+    codes_below(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut used);
+    assert!(used.len() > 20, "{used:?}");
+    let mut explained = BTreeSet::new();
+    codes_in(&page, &mut explained);
+    let missing: Vec<_> = used.difference(&explained).collect();
+    assert!(missing.is_empty(), "docs/errors.md does not explain {missing:?}");
+    let unused: Vec<_> = explained.difference(&used).collect();
+    assert!(unused.is_empty(), "docs/errors.md explains what nothing says: {unused:?}");
+}
+
+fn codes_below(directory: &Path, codes: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            codes_below(&path, codes);
+        } else if path.file_name().is_some_and(|name| name != "reference.rs") {
+            codes_in(&std::fs::read_to_string(&path).unwrap_or_default(), codes);
+        }
+    }
+}
+
+/// The codes of the command line and of bundles; those of files have pages of their own.
+fn codes_in(text: &str, codes: &mut BTreeSet<String>) {
+    for prefix in ["ARX-E", "ARX-B"] {
+        for (at, _) in text.match_indices(prefix) {
+            let code: String = text[at..].chars().take(prefix.len() + 3).collect();
+            if code[prefix.len()..].chars().all(|c| c.is_ascii_digit()) {
+                codes.insert(code);
+            }
+        }
+    }
 }
 
 fn reference() -> String {
@@ -75,7 +109,7 @@ fn describe(text: &mut String, command: &Command, parent: &str) {
     let _ = write!(text, "## {path}\n\n");
     let about = command.get_long_about().or_else(|| command.get_about());
     if let Some(about) = about {
-        let _ = write!(text, "{}\n\n", about.to_string().trim());
+        let _ = write!(text, "{}\n\n", sentence(&about.to_string()));
     }
     let mut usage = command.clone();
     let usage = usage.render_usage().to_string();
@@ -118,7 +152,7 @@ fn options(text: &mut String, arguments: &[&Arg]) {
             spelled.push_str(&values.join(" "));
         }
         let help = arg.get_long_help().or_else(|| arg.get_help());
-        let mut meaning = help.map(ToString::to_string).unwrap_or_default().replace('\n', " ");
+        let mut meaning = sentence(&help.map(ToString::to_string).unwrap_or_default());
         let possible: Vec<String> = arg
             .get_possible_values()
             .iter()
@@ -140,6 +174,12 @@ fn options(text: &mut String, arguments: &[&Arg]) {
         let _ = writeln!(text, "| `{}` | {} |", spelled.replace('|', "\\|"), meaning.trim());
     }
     text.push('\n');
+}
+
+/// Clap takes the full stop off a first line.
+fn sentence(help: &str) -> String {
+    let help = help.trim().replace('\n', " ");
+    if help.is_empty() || help.ends_with(['.', '!', '?']) { help } else { format!("{help}.") }
 }
 
 fn block(text: &mut String, help: &str) {

@@ -116,8 +116,9 @@ fn shown(operation: &Operation, decision: &Decision, policy: &Policy, paint: Pai
     let mut text = String::new();
     let word = verdict(decision.verdict, paint);
     let _ = writeln!(text, "{word}  {}", paint.bold(&operation.to_string()));
-    let by = decision.rule.as_deref().unwrap_or("no rule: what nothing permits is denied");
-    let _ = writeln!(text, "  by         {}", printable(by));
+    if let Some(rule) = &decision.rule {
+        let _ = writeln!(text, "  by         {}", printable(rule));
+    }
     for (n, reason) in decision.reasons.iter().enumerate() {
         let label = if n == 0 { "because" } else { "" };
         let _ = writeln!(text, "  {label:<10} {}", printable(reason));
