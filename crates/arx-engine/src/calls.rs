@@ -27,8 +27,8 @@ pub(crate) struct Calls {
 
 /// How one call ended.
 pub(crate) enum Finished {
-    /// With a value.
-    Value(Value),
+    /// With a value, as JSON text.
+    Value(String),
     /// With an exception.
     Raise { exception: Exception, message: String },
     /// It waits for a human; the workflow's task stands still.
@@ -97,7 +97,7 @@ impl Calls {
             Err(message) => return raise(Exception::ValueError, &message),
         };
         match self.gateway.call(&self.ctx, &action).await {
-            Ok(reply) => Finished::Value(with_effect(reply.value, reply.effect)),
+            Ok(reply) => Finished::Value(with_effect(reply.value, reply.effect).to_string()),
             Err(error) => self.failed(error),
         }
     }
@@ -139,13 +139,14 @@ impl Calls {
             return error.into();
         }
         self.objects.observer().read_ended(&operation.connector, n_findings, complete);
-        Finished::Value(json!({
+        let read = json!({
             "$dataset": handle,
             "source": operation.connector,
             "complete": complete,
             "why": why,
             "failed": failed,
-        }))
+        });
+        Finished::Value(read.to_string())
     }
 
     fn action(
@@ -222,9 +223,12 @@ impl Calls {
 
     /// Takes note of a recorded call that a replay asked for.
     pub(crate) fn remember(&self, name: &str, params: &Map<String, Value>, step: &RecordedStep) {
-        if let (Some(handle), Ok(operation)) =
-            (step.payload.get("$dataset").and_then(Value::as_str), name.parse())
-        {
+        let Ok(operation) = name.parse::<Operation>() else { return };
+        if operation.name != FINDINGS_READ || step.raised {
+            return;
+        }
+        let payload: Value = serde_json::from_str(&step.payload).unwrap_or_default();
+        if let Some(handle) = payload.get("$dataset").and_then(Value::as_str) {
             self.objects.remember_read(handle, operation, Value::Object(params.clone()));
         }
     }
@@ -234,10 +238,13 @@ impl Calls {
         match step.operation.as_str() {
             "arx.merge" => self.objects.reveal_merge(gathered, &step.payload),
             "arx.episodes" => self.objects.reveal_episodes(gathered, &step.payload),
-            _ => match step.payload.get("$dataset") {
-                Some(handle) => self.reveal_dataset(gathered, handle, &step.payload),
-                None => step.payload.clone(),
-            },
+            _ => {
+                let payload: Value = serde_json::from_str(&step.payload).unwrap_or_default();
+                match payload.get("$dataset") {
+                    Some(handle) => self.reveal_dataset(gathered, handle, &payload),
+                    None => payload,
+                }
+            }
         }
     }
 

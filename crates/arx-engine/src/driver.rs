@@ -292,7 +292,8 @@ impl Session<'_> {
         let (raised, payload) = match finished {
             Finished::Value(payload) => (false, payload),
             Finished::Raise { exception, message } => {
-                (true, json!({ "exception": exception.as_str(), "message": message }))
+                let raised = json!({ "exception": exception.as_str(), "message": message });
+                (true, raised.to_string())
             }
             Finished::Waiting(escalation) => {
                 self.waiting.push(*escalation);
@@ -309,7 +310,7 @@ impl Session<'_> {
             position: self.next_position,
             operation: pending.name,
             raised,
-            payload,
+            payload: payload.into(),
         };
         self.next_position += 1;
         let engine = Arc::clone(&self.driver.engine);
@@ -344,8 +345,9 @@ impl Session<'_> {
 
     async fn deliver(&mut self, call: CallId, step: RecordedStep) -> Result<(), RunError> {
         let reply = if step.raised {
-            let exception = exception_of(&step.payload);
-            let message = step.payload.get("message").and_then(Value::as_str).unwrap_or_default();
+            let payload: Value = serde_json::from_str(&step.payload).unwrap_or_default();
+            let exception = exception_of(&payload);
+            let message = payload.get("message").and_then(Value::as_str).unwrap_or_default();
             self.calls.tally_raise(&mut self.gathered, exception, &step.operation, message);
             Reply::Raise { exception, message: message.to_owned() }
         } else {

@@ -1,6 +1,7 @@
 //! What durability means, and the embedded implementation of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arx_audit::LeafKind;
 use arx_journal::{
@@ -34,8 +35,9 @@ pub struct RecordedStep {
     pub operation: String,
     /// Whether the workflow got a value or an exception.
     pub raised: bool,
-    /// The value, or the exception.
-    pub payload: Value,
+    /// The value, or the exception, as JSON text: a merge of many vulnerabilities is several
+    /// times as large as a tree of values.
+    pub payload: Arc<str>,
 }
 
 /// A run about to begin.
@@ -176,7 +178,12 @@ impl Engine for Embedded {
                     StepOutcome::Value => false,
                     StepOutcome::Raised => true,
                 },
-                payload: step.payload.unpack()?,
+                payload: String::from_utf8(step.payload.unpack_bytes()?)
+                    .map_err(|error| JournalError::Invalid {
+                        what: "step",
+                        reason: error.to_string(),
+                    })?
+                    .into(),
             })
         };
         steps.into_iter().map(unpack).collect()
@@ -189,7 +196,7 @@ impl Engine for Embedded {
             position: step.position,
             operation: step.operation,
             outcome: if step.raised { StepOutcome::Raised } else { StepOutcome::Value },
-            payload: Packed::json(&step.payload)?,
+            payload: Packed::bytes(step.payload.as_bytes())?,
         };
         let id = run.clone();
         self.journal.write(move |tx| tx.put_step(&id, &step)).await?;

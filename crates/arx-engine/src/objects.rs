@@ -1,6 +1,8 @@
 //! The objects that workflows see beside connectors: datasets, merges, episodes.
 
 mod dataset;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arx_audit::LeafKind;
 use arx_gateway::RunContext;
 use arx_journal::{Journal, JournalError, LeafDraft, Tx, World};
-use arx_types::{EffectKey, Operation, RunId};
+use arx_types::{Digest, EffectKey, Operation, RunId};
 use arx_workflow::host::Exception;
 use arx_workflow::merge::{Dataset, Merged, Thresholds, Vulnerability, merge};
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,9 @@ pub(crate) use dataset::DatasetSink;
 
 /// Vulnerabilities named in one episode leaf; a larger change is written as several.
 const EPISODES_PER_LEAF: usize = 500;
+
+/// The most references that one call's leaf names one by one; a digest commits to more.
+const LINEAGE_NAMED_MAX: usize = 200;
 
 /// Why an object could not do what was asked.
 pub(crate) enum ObjectError {
@@ -151,7 +156,7 @@ impl Objects {
         &self,
         ctx: &RunContext,
         params: &Map<String, Value>,
-    ) -> Result<Value, ObjectError> {
+    ) -> Result<String, ObjectError> {
         let invalid = |error: &dyn std::fmt::Display| ObjectError::Invalid(error.to_string());
         let args = params.get("args").and_then(Value::as_array);
         let inputs = args.and_then(|args| args.get(1)).cloned().unwrap_or(Value::Null);
@@ -194,18 +199,18 @@ impl Objects {
                 tx.append_leaf(leaf).map(drop)
             })
             .await?;
-        let payload = serde_json::to_value(&merged)
-            .map_err(|error| ObjectError::Invalid(error.to_string()))?;
-        Ok(payload)
+        serde_json::to_string(&merged).map_err(|error| ObjectError::Invalid(error.to_string()))
     }
 
-    pub(crate) fn reveal_merge(&self, gathered: &mut Gathered, payload: &Value) -> Value {
-        let Ok(merged) = Merged::deserialize(payload) else { return Value::Null };
+    /// A workflow sees a merge's counts; its vulnerabilities come with their episodes.
+    pub(crate) fn reveal_merge(&self, gathered: &mut Gathered, payload: &str) -> Value {
+        let Ok(merged) = serde_json::from_str::<Merged>(payload) else { return Value::Null };
+        let merged = Arc::new(merged);
         let mut visible = json!({ "$merge": merged.id });
-        if let (Value::Object(fields), Value::Object(more)) = (&mut visible, merged.visible()) {
-            fields.extend(more);
+        if let (Value::Object(fields), Value::Object(counts)) = (&mut visible, merged.visible()) {
+            fields.extend(counts);
         }
-        self.state().merges.insert(merged.id.to_string(), Arc::new(merged.clone()));
+        self.state().merges.insert(merged.id.to_string(), Arc::clone(&merged));
         gathered.merged = Some(merged);
         visible
     }
@@ -215,7 +220,7 @@ impl Objects {
         &self,
         ctx: &RunContext,
         params: &Map<String, Value>,
-    ) -> Result<Value, ObjectError> {
+    ) -> Result<String, ObjectError> {
         let merged = self.merge_in(params).ok_or_else(|| {
             ObjectError::Invalid("arx.episodes() needs what `arx.merge()` returned".to_owned())
         })?;
@@ -228,10 +233,11 @@ impl Objects {
             merged: Arc::clone(&merged),
         };
         let records = self.journal.write(move |tx| work.write(tx)).await?;
-        Ok(json!({ "merge": merged.id, "episodes": records }))
+        Ok(json!({ "merge": merged.id, "episodes": records }).to_string())
     }
 
-    pub(crate) fn reveal_episodes(&self, gathered: &mut Gathered, payload: &Value) -> Value {
+    pub(crate) fn reveal_episodes(&self, gathered: &mut Gathered, payload: &str) -> Value {
+        let payload: Value = serde_json::from_str(payload).unwrap_or_default();
         let text = |field: &str| payload.get(field).and_then(Value::as_str).unwrap_or_default();
         let merged = self.state().merges.get(text("merge")).cloned();
         let records: Vec<EpisodeRecord> = payload
@@ -270,7 +276,7 @@ impl Objects {
                 found.extend(state.lineage.get(below).into_iter().flatten().cloned());
             }
         }
-        found.into_iter().collect()
+        named(found)
     }
 
     fn merge_in(&self, params: &Map<String, Value>) -> Option<Arc<Merged>> {
@@ -345,6 +351,18 @@ impl EpisodeWork {
         }
         Ok(records)
     }
+}
+
+/// References as a leaf takes them: a write for very many vulnerabilities names their merges, how
+/// many they are, and the digest of their references, one a line in order.
+fn named(found: BTreeSet<String>) -> Vec<String> {
+    if found.len() <= LINEAGE_NAMED_MAX {
+        return found.into_iter().collect();
+    }
+    let (merges, rest): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|reference| reference.starts_with("merge:"));
+    let digest = Digest::of_bytes(rest.join("\n").as_bytes());
+    merges.into_iter().chain([format!("vulnerabilities:{}:{digest}", rest.len())]).collect()
 }
 
 /// What a vulnerability's effects follow from.

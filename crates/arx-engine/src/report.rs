@@ -1,6 +1,7 @@
 //! What a run reports: for people, for `--json`, and for the journal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arx_types::{RunId, RunStatus};
 use arx_workflow::merge::{Conservation, Disposition, Merged};
@@ -142,7 +143,7 @@ pub(crate) struct Gathered {
     pub(crate) items: Vec<Value>,
     /// What was noted about items that have not ended.
     pub(crate) notes: BTreeMap<String, Map<String, Value>>,
-    pub(crate) merged: Option<Merged>,
+    pub(crate) merged: Option<Arc<Merged>>,
     pub(crate) why_incomplete: BTreeMap<String, String>,
     pub(crate) warnings: Vec<String>,
     pub(crate) n_denied: u64,

@@ -6,11 +6,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::{Read as _, Write as _};
-
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::Serialize;
@@ -25,7 +20,7 @@ const COMPRESS_BYTES_MIN: usize = 256;
 
 /// The first byte of a packed value says how the rest is written.
 const PLAIN: u8 = 0;
-const DEFLATE: u8 = 1;
+const LZ4: u8 = 1;
 
 /// A value ready to be stored, or as it was stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,9 +54,9 @@ impl Packed {
             packed.extend_from_slice(bytes);
             return Ok(Self(packed));
         }
-        let mut encoder = DeflateEncoder::new(vec![DEFLATE], Compression::fast());
-        encoder.write_all(bytes).map_err(|error| invalid(error.to_string()))?;
-        encoder.finish().map(Self).map_err(|error| invalid(error.to_string()))
+        let mut packed = vec![LZ4];
+        packed.extend_from_slice(&lz4_flex::compress_prepend_size(bytes));
+        Ok(Self(packed))
     }
 
     /// Reads the JSON value back.
@@ -79,7 +74,7 @@ impl Packed {
     pub fn unpack_bytes(&self) -> Result<Vec<u8>, JournalError> {
         match self.0.split_first() {
             Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
-            Some((&DEFLATE, bytes)) => inflate(bytes, UNPACKED_BYTES_MAX),
+            Some((&LZ4, block)) => decompress(block, UNPACKED_BYTES_MAX),
             Some(_) | None => Err(corrupt("it is of an unknown form")),
         }
     }
@@ -113,16 +108,13 @@ impl FromSql for Packed {
     }
 }
 
-fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, JournalError> {
-    let mut unpacked = Vec::new();
-    DeflateDecoder::new(bytes)
-        .take(limit as u64 + 1)
-        .read_to_end(&mut unpacked)
-        .map_err(|error| corrupt(&error.to_string()))?;
-    if unpacked.len() > limit {
+/// Reads an LZ4 block that its unpacked length precedes, as four little-endian bytes.
+fn decompress(block: &[u8], limit: usize) -> Result<Vec<u8>, JournalError> {
+    let length = block.first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+    if usize::try_from(length).is_ok_and(|length| length > limit) {
         return Err(corrupt("it is larger than any that is written"));
     }
-    Ok(unpacked)
+    lz4_flex::decompress_size_prepended(block).map_err(|error| corrupt(&error.to_string()))
 }
 
 fn corrupt(reason: &str) -> JournalError {

@@ -103,6 +103,9 @@ impl Color {
     }
 }
 
+/// Threads for decoding and reading the journal; more would only hold more memory.
+const BLOCKING_THREADS_MAX: usize = 16;
+
 fn main() -> ExitCode {
     // The workflow's process: before threads, a parser or anything else that its walls would
     // have to make room for.
@@ -124,6 +127,7 @@ fn main() -> ExitCode {
     let result = Context::new(globals, output).and_then(|ctx| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
             .build()
             .map_err(|error| CommandError::internal(format!("cannot start: {error}")))?;
         let code = runtime.block_on(commands::run(&ctx, cli.command));

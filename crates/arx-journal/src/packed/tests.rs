@@ -24,7 +24,7 @@ fn what_was_not_packed_is_damage() {
     check(b"");
     check(b"\x02{}");
     check(b"\0{");
-    check(b"\x01not deflated");
+    check(b"\x01not packed");
     let packed = Packed::json(&json!({ "text": "finding ".repeat(1000) })).unwrap();
     check(&packed.0[..packed.0.len() / 2]);
 }
@@ -34,8 +34,8 @@ fn more_than_the_limit_is_refused_on_both_ways() {
     let error = Packed::bytes(&vec![0; UNPACKED_BYTES_MAX + 1]).unwrap_err();
     assert!(matches!(error, JournalError::Invalid { .. }));
     let packed = Packed::bytes(&[0; 2000]).unwrap();
-    assert_eq!(inflate(&packed.0[1..], 2000).unwrap(), [0; 2000]);
-    let error = inflate(&packed.0[1..], 1999).unwrap_err();
+    assert_eq!(decompress(&packed.0[1..], 2000).unwrap(), [0; 2000]);
+    let error = decompress(&packed.0[1..], 1999).unwrap_err();
     assert!(error.to_string().ends_with("it is larger than any that is written"), "{error}");
 }
 

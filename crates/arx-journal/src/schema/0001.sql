@@ -1,5 +1,5 @@
 -- Instants are microseconds since 1970, digests 32 bytes, `packed` columns a form byte and
--- deflated JSON. See docs/spec/journal.md.
+-- JSON in an LZ4 block. See docs/spec/journal.md.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,

@@ -31,19 +31,6 @@ pub struct Merged {
     pub groups: Vec<FindingGroup>,
 }
 
-/// What a workflow sees of a [`Merged`].
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct View<'a> {
-    id: Digest,
-    complete: bool,
-    findings_read: u64,
-    /// Vulnerabilities, qualifying or not.
-    merged: usize,
-    sources: &'a [SourceRead],
-    vulnerabilities: &'a [Vulnerability],
-    below_threshold: usize,
-}
-
 /// What one source gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRead {
@@ -271,26 +258,17 @@ impl Merged {
         counts
     }
 
-    /// What a workflow sees: no list in it grows with the number of findings.
-    ///
-    /// With thousands of vulnerabilities a JSON value weighs several times its text; to write
-    /// text, serialise [`Self::view`].
+    /// What a workflow sees: counts. The vulnerabilities come with their episodes.
     #[must_use]
     pub fn visible(&self) -> Value {
-        json!(self.view())
-    }
-
-    /// The same as [`Self::visible`], not yet turned into JSON.
-    #[must_use]
-    pub fn view(&self) -> View<'_> {
-        View {
-            id: self.id,
-            complete: self.complete(),
-            findings_read: self.findings_read,
-            merged: self.vulnerabilities.len() + self.below_threshold.len(),
-            sources: &self.sources,
-            vulnerabilities: &self.vulnerabilities,
-            below_threshold: self.below_threshold.len(),
-        }
+        json!({
+            "id": self.id,
+            "complete": self.complete(),
+            "findings_read": self.findings_read,
+            "merged": self.vulnerabilities.len() + self.below_threshold.len(),
+            "qualifying": self.vulnerabilities.len(),
+            "below_threshold": self.below_threshold.len(),
+            "sources": self.sources,
+        })
     }
 }

@@ -37,6 +37,6 @@ pub use dataset::{
 pub use fold::{Fold, LINEAGE_CHUNK_BYTES_MAX, LineageRecorder};
 pub use merged::{
     AffectedAsset, AliasDecision, Below, Conservation, Disposition, FindingGroup, Merged,
-    SourceCount, SourceRead, View, Vulnerability,
+    SourceCount, SourceRead, Vulnerability,
 };
 pub use thresholds::{Require, Thresholds, ThresholdsError};

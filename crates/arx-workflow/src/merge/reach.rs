@@ -11,7 +11,7 @@ use super::assets::{AssetIndex, AssetTable};
 use super::findings::Findings;
 
 /// Assets shown of one vulnerability.
-const ASSETS_SHOWN_MAX: usize = 20;
+const ASSETS_SHOWN_MAX: usize = 10;
 /// Projects, and subscriptions, shown of one vulnerability.
 const OWNERS_SHOWN_MAX: usize = 50;
 

@@ -168,7 +168,7 @@ fn the_assets_that_matter_most_come_first() {
 
     findings.extend((0..40).map(|at| on(&format!("z{at:02}"), 0, false)));
     let kept = one(&findings);
-    assert_eq!((kept.asset_count, kept.assets.len()), (46, 20));
+    assert_eq!((kept.asset_count, kept.assets.len()), (46, 10));
     assert_eq!(names(&kept)[..7], ["e", "a1", "a2", "b", "c", "d", "z00"]);
 }
 
@@ -246,16 +246,16 @@ fn what_a_workflow_sees() {
     let low = Finding { severity: Severity::Low, ..finding("2", &[OTHER_CVE]) };
     let merged: Merged = merged(&[finding("1", &[CVE]), low], &[]);
     let mut seen = merged.visible();
-    assert_eq!(seen["vulnerabilities"][0]["id"], CVE);
     assert_eq!(seen["id"], merged.id.to_string());
     let fields = seen.as_object_mut().unwrap();
-    fields.shift_remove("vulnerabilities");
     fields.shift_remove("id");
     insta::assert_snapshot!(pretty(&seen), @r#"
     {
       "complete": true,
       "findings_read": 2,
       "merged": 2,
+      "qualifying": 1,
+      "below_threshold": 1,
       "sources": [
         {
           "source": "qualys",
@@ -269,8 +269,7 @@ fn what_a_workflow_sees() {
           "duplicates": 0,
           "complete": true
         }
-      ],
-      "below_threshold": 1
+      ]
     }
     "#);
     let text = serde_json::to_string(&merged).unwrap();
