@@ -16,7 +16,8 @@ async def main():
 
     unpaged = [v for v in episodes.vulnerabilities if "page" not in v.done]
     if config.storm_threshold is not None and len(unpaged) > config.storm_threshold:
-        await page_together(unpaged)
+        for start in range(0, len(unpaged), 1000):
+            await page_together(unpaged[start : start + 1000])
     await arx.each(episodes.vulnerabilities, escalate)
 
 
