@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arx_journal::Journal;
-use arx_types::{EffectKey, OperationSpec};
+use arx_types::{EffectKey, OperationSpec, RunId};
 
 pub use preflight::{CHECK_OPERATION, Checked};
 
@@ -33,6 +33,7 @@ pub struct Gateway {
     vendors: BTreeMap<&'static str, Vendor>,
     setup_errors: Vec<SetupError>,
     in_flight: EffectLocks,
+    rehearsal: Rehearsal,
 }
 
 impl Gateway {
@@ -55,7 +56,8 @@ impl Gateway {
                 Err(error) => setup_errors.push(error),
             }
         }
-        Self { journal, bindings, vendors, setup_errors, in_flight: EffectLocks::default() }
+        let (in_flight, rehearsal) = (EffectLocks::default(), Rehearsal::default());
+        Self { journal, bindings, vendors, setup_errors, in_flight, rehearsal }
     }
 
     /// Connectors that cannot be used, and why.
@@ -98,8 +100,9 @@ impl Gateway {
             match self.admit(ctx, action, spec).await? {
                 Admission::Recorded(reply) => return Ok(reply),
                 Admission::DryRun { decision } => {
-                    let value = rehearsed(effect, &decision);
-                    let effect = EffectReply { key: effect.clone(), new: true, covered_by: None };
+                    let covered_by = self.rehearsal.take(&ctx.run, effect, &action.covers);
+                    let value = rehearsed(covered_by.as_ref().unwrap_or(effect), &decision);
+                    let effect = EffectReply { key: effect.clone(), new: true, covered_by };
                     return Ok(Reply { value, effect: Some(effect) });
                 }
                 Admission::Permitted { permit, intent } => {
@@ -152,6 +155,28 @@ fn rehearsed(effect: &EffectKey, decision: &arx_types::Decision) -> serde_json::
         "status": "dry-run",
         "url": format!("dry-run:{effect}"),
     })
+}
+
+/// What the dry run under way has covered so far. No effect of a dry run is on record, and yet it
+/// has to tell of one page for many what the real run would tell.
+#[derive(Default)]
+struct Rehearsal {
+    covering: Mutex<(Option<RunId>, BTreeMap<EffectKey, EffectKey>)>,
+}
+
+impl Rehearsal {
+    /// Takes note of what an effect would cover, and says what covers it.
+    fn take(&self, run: &RunId, effect: &EffectKey, covers: &[EffectKey]) -> Option<EffectKey> {
+        let mut known = self.covering.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of one run at a time, so that a gate that outlives many runs does not grow.
+        if known.0.as_ref() != Some(run) {
+            *known = (Some(run.clone()), BTreeMap::new());
+        }
+        for covered in covers {
+            known.1.entry(covered.clone()).or_insert_with(|| effect.clone());
+        }
+        known.1.get(effect).cloned()
+    }
 }
 
 /// One lock for each effect in flight in this process.

@@ -254,6 +254,20 @@ async fn a_dry_run_decides_and_sends_nothing() {
     assert_eq!(state(&gate, "a/1/note").await, None);
 }
 
+/// A dry run tells of one write for many what the real run tells, though nothing is on record.
+#[tokio::test]
+async fn a_dry_run_remembers_what_it_covered() {
+    let desk = Desk::new(vec![], vec![]);
+    let mut gate = gate(permit_all(), &desk).await;
+    gate.ctx.dry_run = true;
+    let reply = gate.gateway.call(&gate.ctx, &group("group/1/note", &["a/1/note"])).await.unwrap();
+    assert_eq!(reply.effect.unwrap().covered_by, None);
+    for (key, covered_by) in [("a/1/note", Some("test/group/1/note")), ("b/1/note", None)] {
+        let effect = gate.write(CREATE, json!({}), key).await.unwrap().effect.unwrap();
+        assert_eq!(effect.covered_by.as_ref().map(ToString::to_string).as_deref(), covered_by);
+    }
+}
+
 #[tokio::test]
 async fn keys_and_parameters_are_bounded() {
     let desk = Desk::new(vec![], vec![]);
