@@ -13,7 +13,7 @@ use arx_journal::{Approval, ApprovalAction, ApprovalState, CastVote, JournalErro
 use arx_types::ApprovalId;
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::lookup;
 use crate::command_error::CommandError;
@@ -149,7 +149,8 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
 /// An approval with everything that is known of it.
 struct Shown {
     approval: Approval,
-    actions: Vec<ApprovalAction>,
+    /// Each with what is shown of it: an action that cannot be shown cannot be decided.
+    actions: Vec<(ApprovalAction, Value)>,
     votes: Vec<CastVote>,
 }
 
@@ -192,7 +193,14 @@ async fn list(ctx: &Context, args: List) -> Result<ExitCode, CommandError> {
             approvals
                 .into_iter()
                 .map(|approval| {
-                    let actions = reader.approval_actions(&approval.id)?;
+                    let actions = reader
+                        .approval_actions(&approval.id)?
+                        .into_iter()
+                        .map(|action| {
+                            let preview = action.action.preview.unpack()?;
+                            Ok((action, preview))
+                        })
+                        .collect::<Result<Vec<_>, JournalError>>()?;
                     let votes = reader.votes(&approval.id)?;
                     Ok::<_, JournalError>(Shown { approval, actions, votes })
                 })

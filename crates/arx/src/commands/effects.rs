@@ -4,7 +4,7 @@ mod settle;
 
 use std::process::ExitCode;
 
-use arx_journal::{Effect, EffectFilter, Journal, JournalError, World};
+use arx_journal::{Effect, EffectFilter, Journal, JournalError, Packed, World};
 use arx_types::{EffectState, RunId};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -94,8 +94,10 @@ async fn list(ctx: &Context, args: List) -> Result<ExitCode, CommandError> {
     effects.truncate(args.limit);
     let needs = |effect: &Effect| attention.iter().any(|other| is_same(other, effect));
     if ctx.is_json() {
-        let listed: Vec<Value> =
-            effects.iter().map(|effect| as_json(effect, needs(effect))).collect();
+        let listed = effects
+            .iter()
+            .map(|effect| as_json(effect, needs(effect)))
+            .collect::<Result<Vec<Value>, JournalError>>()?;
         ctx.output().document(&json!({ "effects": listed, "left_out": n_left_out }));
         return Ok(ExitCode::SUCCESS);
     }
@@ -108,7 +110,7 @@ async fn list(ctx: &Context, args: List) -> Result<ExitCode, CommandError> {
         text.push_str("no such effects\n");
     }
     if n_left_out > 0 {
-        let note = format!("and {n_left_out} more: --limit N, or --json\n");
+        let note = format!("and {n_left_out} more: --limit N\n");
         text.push_str(&paint.dim(&note));
     }
     if effects.iter().any(needs) {
@@ -153,9 +155,9 @@ fn is_same(one: &Effect, other: &Effect) -> bool {
     one.key == other.key && one.world == other.world
 }
 
-fn as_json(effect: &Effect, needs_attention: bool) -> Value {
-    let result: Option<Value> = effect.result.as_ref().and_then(|result| result.unpack().ok());
-    json!({
+fn as_json(effect: &Effect, needs_attention: bool) -> Result<Value, JournalError> {
+    let result: Option<Value> = effect.result.as_ref().map(Packed::unpack).transpose()?;
+    Ok(json!({
         "effect": effect.key,
         "world": effect.world.as_str(),
         "state": effect.state.as_str(),
@@ -170,7 +172,7 @@ fn as_json(effect: &Effect, needs_attention: bool) -> Value {
         "covered_by": effect.covered_by,
         "result": result,
         "detail": effect.detail,
-    })
+    }))
 }
 
 fn line(effect: &Effect, needs_attention: bool, paint: Paint) -> String {

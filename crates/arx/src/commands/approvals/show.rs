@@ -36,8 +36,7 @@ pub(super) fn json(shown: &Shown, now: Timestamp) -> Value {
     })
 }
 
-fn action_json(action: &ApprovalAction, shown: &Shown) -> Value {
-    let preview = preview(action);
+fn action_json((action, preview): &(ApprovalAction, Value), shown: &Shown) -> Value {
     let field = |name: &str| preview.get(name).cloned().unwrap_or_default();
     let votes: Vec<Value> = shown
         .votes
@@ -60,7 +59,7 @@ fn action_json(action: &ApprovalAction, shown: &Shown) -> Value {
         "lineage": field("lineage"),
         "digest": action.action.digest,
         "rule": field("rule"),
-        "reasons": reasons(action, &preview),
+        "reasons": reasons(action, preview),
         "risk": risk(action),
         "votes": votes,
     })
@@ -92,9 +91,9 @@ pub(super) fn text(shown: &Shown, now: Timestamp, paint: Paint) -> String {
     let requester = printable(&approval.requester);
     let _ = writeln!(text, "  asked {asked} ago by {requester} for {}", approval.run);
     let _ = writeln!(text, "  {expiry} · needs {} of {approvers}", approval.quorum);
-    for action in &shown.actions {
+    for (action, preview) in &shown.actions {
         text.push('\n');
-        self::action(&mut text, action, shown, paint);
+        self::action(&mut text, action, preview, shown, paint);
     }
     if state == ApprovalState::Pending {
         let id = &approval.id;
@@ -107,8 +106,13 @@ pub(super) fn text(shown: &Shown, now: Timestamp, paint: Paint) -> String {
     text
 }
 
-fn action(text: &mut String, action: &ApprovalAction, shown: &Shown, paint: Paint) {
-    let preview = preview(action);
+fn action(
+    text: &mut String,
+    action: &ApprovalAction,
+    preview: &Value,
+    shown: &Shown,
+    paint: Paint,
+) {
     let state = match action.state {
         ActionState::Pending => paint.yellow("pending"),
         ActionState::Approved => paint.green("approved"),
@@ -128,7 +132,7 @@ fn action(text: &mut String, action: &ApprovalAction, shown: &Shown, paint: Pain
     }
     let rule = preview.get("rule").and_then(Value::as_str);
     line("asked by", &printable(rule.unwrap_or("the policy")));
-    for reason in reasons(action, &preview) {
+    for reason in reasons(action, preview) {
         line("", &paint.dim(&printable(&reason)));
     }
     if let Some(Value::Object(params)) = preview.get("params") {
@@ -166,10 +170,6 @@ pub(crate) fn score(risk: &RiskScore) -> String {
         format!(", {} before the bounds of its class", risk.raw)
     };
     format!("{} {}{clamped}: {}", risk.score, risk.class, factors.join(" + "))
-}
-
-fn preview(action: &ApprovalAction) -> Value {
-    action.action.preview.unpack().unwrap_or_default()
 }
 
 fn risk(action: &ApprovalAction) -> Option<RiskScore> {

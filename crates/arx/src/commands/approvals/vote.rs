@@ -113,7 +113,7 @@ fn decide(
             Vote::Approve => "vote",
         };
         let leaf =
-            leaf(&run, &approval, &action, voter, &standing).status(status).with("votes", n_yes);
+            leaf(&run, &approval, &action, voter, &standing)?.status(status).with("votes", n_yes);
         let leaf = match vote {
             Vote::Deny { reason } => leaf.with("reason", reason.as_str()),
             Vote::Approve => leaf,
@@ -131,8 +131,8 @@ fn leaf(
     action: &ApprovalAction,
     voter: &Voter,
     standing: &Standing,
-) -> LeafDraft {
-    let preview: Value = action.action.preview.unpack().unwrap_or_default();
+) -> Result<LeafDraft, JournalError> {
+    let preview: Value = action.action.preview.unpack()?;
     let params: Option<Digest> =
         preview.get("params_sha256").and_then(|digest| serde_json::from_value(digest.clone()).ok());
     // The decisions before and after name the same call, with where it came from.
@@ -144,10 +144,10 @@ fn leaf(
         .with("action", action.n)
         .with("digest", action.action.digest.to_string())
         .with("quorum", approval.quorum);
-    match standing {
+    Ok(match standing {
         Standing::Named => leaf,
         Standing::Role(role) => leaf.with("role", role.as_str()).with("role_checked", false),
-    }
+    })
 }
 
 /// Marks what is over, with a leaf for each request.
