@@ -109,6 +109,9 @@ fn some_actions_are_approved_and_others_denied() {
     assert!(key.starts_with("simulate:"), "{key}");
     assert_eq!(yes["action"]["params_sha256"].as_str().unwrap().len(), 64);
     home.arx(&["audit", "verify"]).code(0);
+    home.arx(&["audit", "export", "--run", &run, "-o", "evidence.json"]).code(0);
+    let evidence = std::fs::read(home.path().join("evidence.json")).unwrap();
+    arx_audit::verify_bundle(&evidence, arx_audit::BundleChecks::default()).unwrap();
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     if ctx.is_json() {
         ctx.output().document(&json!({
             "ok": holds,
+            "record_holds": report.is_ok(),
             "leaves": report.size,
             "root": report.root,
             "vkey": journal.vkey(),
@@ -60,7 +61,7 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         }));
     } else {
         let paint = ctx.output().paint();
-        let mut text = head(&report, holds, journal.vkey(), args.checkpoint.len(), paint);
+        let mut text = head(&report, journal.vkey(), args.checkpoint.len(), paint);
         text.push_str(&storage(&damage, paint));
         text.push_str(&findings(&report, paint));
         if holds && args.checkpoint.is_empty() {
@@ -73,7 +74,8 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn head(report: &LogReport, holds: bool, vkey: &str, n_given: usize, paint: Paint) -> String {
+fn head(report: &LogReport, vkey: &str, n_given: usize, paint: Paint) -> String {
+    let holds = report.is_ok();
     let word = match holds {
         true => paint.green("the record holds"),
         false => paint.red("the record does not hold"),
@@ -101,7 +103,7 @@ fn storage(damage: &[String], paint: Paint) -> String {
         return String::new();
     }
     let mut text = format!("\n{}\n", paint.red("the database is damaged"));
-    for line in damage.iter().take(SHOWN_MAX) {
+    for line in damage.iter().flat_map(|problem| problem.lines()).take(SHOWN_MAX) {
         text.push_str(&format!("  {}\n", printable(line)));
     }
     text.push_str(
