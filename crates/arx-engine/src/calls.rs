@@ -17,6 +17,9 @@ use crate::report::Gathered;
 /// The operation whose result is a dataset and not a value.
 const FINDINGS_READ: &str = "findings:read";
 
+/// Warnings of one run beyond which those of its items are left out.
+const WARNINGS_MAX: usize = 50;
+
 /// Answers a workflow's calls.
 pub(crate) struct Calls {
     gateway: Arc<Gateway>,
@@ -242,7 +245,10 @@ impl Calls {
                 let payload: Value = serde_json::from_str(&step.payload).unwrap_or_default();
                 match payload.get("$dataset") {
                     Some(handle) => self.reveal_dataset(gathered, handle, &payload),
-                    None => payload,
+                    None => {
+                        self.warn(gathered, &step.operation, &payload);
+                        payload
+                    }
                 }
             }
         }
@@ -264,6 +270,22 @@ impl Calls {
             gathered.failed_reads.push(source.clone());
         }
         json!({ "$dataset": handle, "source": source })
+    }
+
+    /// What a vendor could not take as it was asked, such as a priority that an account does not
+    /// have, is told once for all items; what an earlier run did was told by that run.
+    fn warn(&self, gathered: &mut Gathered, operation: &str, payload: &Value) {
+        if payload.pointer("/effect/new").and_then(Value::as_bool) != Some(true) {
+            return;
+        }
+        let warnings = payload.get("warnings").and_then(Value::as_array);
+        for text in warnings.into_iter().flatten().filter_map(Value::as_str) {
+            let line = format!("{operation}: {text}");
+            if gathered.warnings.len() < WARNINGS_MAX && !gathered.warnings.contains(&line) {
+                self.objects.observer().log("warning", &line);
+                gathered.warnings.push(line);
+            }
+        }
     }
 
     pub(crate) fn tally_raise(

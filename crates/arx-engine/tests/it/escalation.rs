@@ -43,3 +43,17 @@ async fn a_storm_opens_one_grouped_incident_and_every_ticket() {
     assert_eq!(again.counts.grouped, 0);
     assert_eq!(again.counts.already_open, report.counts.grouped);
 }
+
+/// What the vendor could not take is told once, not once an item, and not again by later runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_priority_that_the_account_lacks_is_a_warning() {
+    let mut world = TestWorld::new("default", "").await;
+    world.overrides.push(("pagerduty.priority".to_owned(), "P0".to_owned()));
+    let report = world.run().await;
+    assert_eq!(report.status, RunStatus::Succeeded, "{report:#?}");
+    let told = |warnings: &[String]| {
+        warnings.iter().filter(|text| text.contains("paged without a priority")).count()
+    };
+    assert_eq!(told(&report.warnings), 1, "{:?}", report.warnings);
+    assert_eq!(told(&world.run().await.warnings), 0);
+}
