@@ -141,6 +141,7 @@ impl Calls {
         if let Err(error) = self.objects.close_dataset(handle, sink, complete).await {
             return error.into();
         }
+        self.objects.remember_read(handle, operation.clone(), params.clone());
         self.objects.observer().read_ended(&operation.connector, n_findings, complete);
         let read = json!({
             "$dataset": handle,
@@ -226,6 +227,9 @@ impl Calls {
 
     /// Takes note of a recorded call that a replay asked for.
     pub(crate) fn remember(&self, name: &str, params: &Map<String, Value>, step: &RecordedStep) {
+        if name == "arx.merge" && !step.raised {
+            self.objects.remember_merge(params, &step.payload);
+        }
         let Ok(operation) = name.parse::<Operation>() else { return };
         if operation.name != FINDINGS_READ || step.raised {
             return;

@@ -544,6 +544,12 @@ impl Session<'_> {
         let counts = self.gathered.counts(&items, n_escalated);
         let incomplete = !self.gathered.failed_reads.is_empty();
         let status = match status {
+            // Whatever else happened, a human has to look.
+            RunStatus::Succeeded | RunStatus::Failed
+                if !self.gathered.needs_attention.is_empty() =>
+            {
+                RunStatus::NeedsAttention
+            }
             RunStatus::Succeeded if counts.failed > 0 || incomplete => RunStatus::Failed,
             other => other,
         };

@@ -88,6 +88,8 @@ struct State {
     reads: BTreeMap<String, (Operation, Value)>,
     /// Merges by digest.
     merges: BTreeMap<String, Arc<Merged>>,
+    /// What the reads behind a merge asked for, by the merge's digest.
+    scopes: BTreeMap<String, String>,
     /// What effects below a key follow from.
     lineage: BTreeMap<String, Vec<String>>,
 }
@@ -129,6 +131,29 @@ impl Objects {
             .map_err(ObjectError::Sink)?;
         self.state().datasets.insert(handle.to_owned(), (dataset, lineage));
         Ok(())
+    }
+
+    /// Takes note of a recorded merge that a replay asked for.
+    pub(crate) fn remember_merge(&self, params: &Map<String, Value>, payload: &str) {
+        #[derive(Deserialize)]
+        struct Identity {
+            id: String,
+        }
+        if let Ok(Identity { id }) = serde_json::from_str(payload) {
+            self.note_scope(&id, params);
+        }
+    }
+
+    fn note_scope(&self, merge: &str, params: &Map<String, Value>) {
+        let mut state = self.state();
+        let mut asked: Vec<String> = handles_in(params)
+            .iter()
+            .filter_map(|handle| state.reads.get(handle))
+            .map(|(operation, params)| format!("{operation} {params}"))
+            .collect();
+        asked.sort_unstable();
+        let scope = Digest::of_bytes(asked.join("\n").as_bytes()).to_string();
+        state.scopes.insert(merge.to_owned(), scope);
     }
 
     pub(crate) fn remember_read(&self, handle: &str, operation: Operation, params: Value) {
@@ -199,6 +224,7 @@ impl Objects {
                 tx.append_leaf(leaf).map(drop)
             })
             .await?;
+        self.note_scope(&digest.to_string(), params);
         serde_json::to_string(&merged).map_err(|error| ObjectError::Invalid(error.to_string()))
     }
 
@@ -230,6 +256,7 @@ impl Objects {
             world: ctx.world.clone(),
             dry_run: ctx.dry_run,
             leaf: leaf(ctx, LeafKind::Episode),
+            scope: self.state().scopes.get(&merged.id.to_string()).cloned().unwrap_or_default(),
             merged: Arc::clone(&merged),
         };
         let records = self.journal.write(move |tx| work.write(tx)).await?;
@@ -297,6 +324,8 @@ struct EpisodeWork {
     world: World,
     dry_run: bool,
     leaf: LeafDraft,
+    /// What the reads asked for; only reads that ask for the same can close an episode.
+    scope: String,
     merged: Arc<Merged>,
 }
 
@@ -317,14 +346,17 @@ impl EpisodeWork {
             let name = names.clone().find(|name| open.contains_key(*name));
             let name = name.unwrap_or(&vulnerability.id);
             let n = match open.get(name) {
-                Some(n) => *n,
+                Some(n) if self.dry_run => *n,
                 None if self.dry_run => {
                     let past = tx.episodes(&self.world, &self.workflow, name)?;
                     past.last().map_or(1, |episode| episode.n + 1)
                 }
-                None => {
-                    let episode = tx.open_episode(&self.world, &self.workflow, name, &self.run)?;
-                    opened.push(format!("{name}/{}", episode.n));
+                known => {
+                    let (world, workflow) = (&self.world, &self.workflow);
+                    let episode = tx.open_episode(world, workflow, name, &self.scope, &self.run)?;
+                    if known.is_none() {
+                        opened.push(format!("{name}/{}", episode.n));
+                    }
                     episode.n
                 }
             };
@@ -337,7 +369,8 @@ impl EpisodeWork {
         shown.extend(folded.map(|alias| alias.name.clone()));
         let mut closed = Vec::new();
         if self.merged.complete() && !self.dry_run {
-            let gone = tx.close_missing(&self.world, &self.workflow, &shown, &self.run)?;
+            let (world, workflow) = (&self.world, &self.workflow);
+            let gone = tx.close_missing(world, workflow, &shown, &self.scope, &self.run)?;
             closed.extend(
                 gone.iter().map(|episode| format!("{}/{}", episode.vulnerability, episode.n)),
             );

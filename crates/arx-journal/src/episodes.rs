@@ -53,6 +53,7 @@ impl Tx<'_> {
         world: &World,
         workflow: &str,
         vulnerability: &str,
+        scope: &str,
         run: &RunId,
     ) -> Result<Episode, JournalError> {
         let sql = format!(
@@ -62,32 +63,41 @@ impl Tx<'_> {
         let last =
             self.row(&sql, params![world.as_str(), workflow, vulnerability], read_episode)?;
         let n = match last {
-            Some(open) if open.closed_at.is_none() => return Ok(open),
+            Some(open) if open.closed_at.is_none() => {
+                self.see_episode(world, workflow, &open, scope)?;
+                return Ok(open);
+            }
             Some(closed) => closed.n + 1,
             None => 1,
         };
         let sql = format!(
-            "INSERT INTO episodes (world, workflow, vulnerability, n, opened_at, opened_by) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING {COLUMNS}"
+            "INSERT INTO episodes (world, workflow, vulnerability, n, opened_at, opened_by, scope) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING {COLUMNS}"
         );
         let now = Micros(self.now());
-        let values = params![world.as_str(), workflow, vulnerability, n, now, run.as_str()];
+        let values = params![world.as_str(), workflow, vulnerability, n, now, run.as_str(), scope];
         self.row(&sql, values, read_episode)?.ok_or_else(|| JournalError::Conflict {
             what: format!("the episode of `{vulnerability}` was not opened"),
         })
     }
 
     /// Closes every open episode whose vulnerability a complete read no longer shows, and returns
-    /// them.
+    /// them. Only a read of the same `scope` as the one that showed a vulnerability last can tell
+    /// that it is gone: a run that reads one source fewer closes nothing of that source.
     pub fn close_missing(
         &mut self,
         world: &World,
         workflow: &str,
         shown: &BTreeSet<String>,
+        scope: &str,
         run: &RunId,
     ) -> Result<Vec<Episode>, JournalError> {
         let now = self.now();
-        let open = self.open_episodes(world, workflow)?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM episodes WHERE world = ?1 AND workflow = ?2 \
+             AND closed_at IS NULL AND scope = ?3 ORDER BY vulnerability"
+        );
+        let open = self.rows(&sql, [world.as_str(), workflow, scope], read_episode)?;
         let mut closed = Vec::new();
         for episode in open.into_iter().filter(|open| !shown.contains(&open.vulnerability)) {
             self.execute(
@@ -106,6 +116,22 @@ impl Tx<'_> {
             closed.push(Episode { closed_at, closed_by, ..episode });
         }
         Ok(closed)
+    }
+
+    /// Remembers the scope of a read that shows an open episode's vulnerability.
+    fn see_episode(
+        &self,
+        world: &World,
+        workflow: &str,
+        episode: &Episode,
+        scope: &str,
+    ) -> Result<(), JournalError> {
+        self.execute(
+            "UPDATE episodes SET scope = ?5 WHERE world = ?1 AND workflow = ?2 \
+             AND vulnerability = ?3 AND n = ?4",
+            params![world.as_str(), workflow, episode.vulnerability, episode.n, scope],
+        )?;
+        Ok(())
     }
 }
 

@@ -57,3 +57,17 @@ async fn a_priority_that_the_account_lacks_is_a_warning() {
     assert_eq!(told(&report.warnings), 1, "{:?}", report.warnings);
     assert_eq!(told(&world.run().await.warnings), 0);
 }
+
+/// A run that reads one source fewer cannot tell what that source still shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_narrower_run_closes_nothing() {
+    let mut world = TestWorld::new("default", "").await;
+    let first = world.run().await;
+    world.overrides.push(("qualys_enabled".to_owned(), "false".to_owned()));
+    let narrow = world.run().await;
+    assert!(narrow.merged < first.merged, "Qualys alone shows something");
+    world.overrides.clear();
+    let again = world.run().await;
+    assert_eq!((again.counts.paged, again.counts.ticketed), (0, 0), "{:?}", again.counts);
+    assert_eq!(again.counts.already_open, first.counts.paged);
+}

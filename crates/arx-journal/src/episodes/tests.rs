@@ -4,7 +4,7 @@ use crate::testing::{Fixture, read, run_id, start, write};
 
 fn open(journal: &Journal, vulnerability: &'static str, run: u128) -> (u32, bool) {
     let episode = write(journal, move |tx| {
-        tx.open_episode(&World::live(), "demo", vulnerability, &run_id(run))
+        tx.open_episode(&World::live(), "demo", vulnerability, "all", &run_id(run))
     })
     .unwrap();
     (episode.n, episode.opened_by == run_id(run))
@@ -12,9 +12,10 @@ fn open(journal: &Journal, vulnerability: &'static str, run: u128) -> (u32, bool
 
 fn close(journal: &Journal, shown: &[&str], run: u128) -> Vec<(String, u32)> {
     let shown = shown.iter().map(|name| (*name).to_owned()).collect();
-    let closed =
-        write(journal, move |tx| tx.close_missing(&World::live(), "demo", &shown, &run_id(run)))
-            .unwrap();
+    let closed = write(journal, move |tx| {
+        tx.close_missing(&World::live(), "demo", &shown, "all", &run_id(run))
+    })
+    .unwrap();
     assert!(closed.iter().all(|episode| episode.closed_by == Some(run_id(run))));
     closed.into_iter().map(|episode| (episode.vulnerability, episode.n)).collect()
 }
@@ -50,9 +51,9 @@ fn worlds_and_workflows_have_their_own_episodes() {
     for (world, workflow) in [(World::simulate("x"), "demo"), (World::live(), "other")] {
         let run = run.clone();
         let episode = write(&journal, move |tx| {
-            let closed = tx.close_missing(&world, workflow, &BTreeSet::new(), &run)?;
+            let closed = tx.close_missing(&world, workflow, &BTreeSet::new(), "all", &run)?;
             assert_eq!(closed, []);
-            tx.open_episode(&world, workflow, "CVE-1", &run)
+            tx.open_episode(&world, workflow, "CVE-1", "all", &run)
         });
         assert_eq!(episode.unwrap().n, 1);
     }

@@ -137,6 +137,7 @@ CREATE TABLE episodes (
     n             INTEGER NOT NULL CHECK (n > 0),
     opened_at     INTEGER NOT NULL,
     opened_by     TEXT NOT NULL REFERENCES runs (id),
+    scope         TEXT NOT NULL, -- of the read that showed it last
     closed_at     INTEGER,
     closed_by     TEXT REFERENCES runs (id),
     PRIMARY KEY (world, workflow, vulnerability, n)
