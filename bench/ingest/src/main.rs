@@ -30,8 +30,9 @@ async fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let findings = args.next().unwrap_or_else(|| FINDINGS.to_owned());
     let detections = args.next().unwrap_or_else(|| DETECTIONS.to_owned());
-    let scenario =
-        format!("generated:seed=1,findings={findings},detections={detections},cves=400,assets=50000");
+    let scenario = format!(
+        "generated:seed=1,findings={findings},detections={detections},cves=400,assets=50000"
+    );
     let options = Options { scenario: scenario.parse()?, ..Options::default() };
     let simulators = arx_sim::start(options).await?;
     let server = replay::serve(simulators.url()).await?;
@@ -55,10 +56,12 @@ async fn main() -> Result<()> {
                 "arx" => {
                     let state = scratch.path().join(format!("state-{round}"));
                     let mut command = Command::new(&arx);
-                    command
-                        .arg("--state-dir")
-                        .arg(state)
-                        .args(["run", "critical-vuln-escalation", "--dry-run", "--json"]);
+                    command.arg("--state-dir").arg(state).args([
+                        "run",
+                        "critical-vuln-escalation",
+                        "--dry-run",
+                        "--json",
+                    ]);
                     command
                 }
                 _ => {
@@ -67,7 +70,10 @@ async fn main() -> Result<()> {
                     command
                 }
             };
-            command.env_clear().envs(&environment).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            command
+                .env_clear()
+                .envs(&environment)
+                .env("PATH", std::env::var_os("PATH").unwrap_or_default());
             let measured = tokio::task::spawn_blocking(move || measure(command)).await??;
             let merged = merged(&measured)?;
             let name = if round == 0 { "warm-up" } else { side };
@@ -92,7 +98,10 @@ async fn main() -> Result<()> {
 fn merged(measured: &Measured) -> Result<u64> {
     let document: serde_json::Value = serde_json::from_slice(&measured.stdout)
         .with_context(|| format!("not JSON: {}", String::from_utf8_lossy(&measured.stderr)))?;
-    document.get("merged").and_then(serde_json::Value::as_u64).context("no count of vulnerabilities")
+    document
+        .get("merged")
+        .and_then(serde_json::Value::as_u64)
+        .context("no count of vulnerabilities")
 }
 
 fn arx_binary() -> Result<PathBuf> {

@@ -66,6 +66,12 @@ impl Gateway {
         &self.setup_errors
     }
 
+    /// Whether every vendor is on this machine, as simulators are.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.vendors.values().all(Vendor::is_loopback)
+    }
+
     /// Whether the workflow goes on without this connector.
     #[must_use]
     pub fn is_optional(&self, connector: &str) -> bool {

@@ -122,6 +122,7 @@ impl Vendor {
             &variables,
             secrets,
             budget,
+            journal.clone(),
         )
         .map_err(endpoint_error)?;
         Ok(Self {
@@ -132,6 +133,11 @@ impl Vendor {
             cache: JournalCache::new(journal.clone(), spec.name),
             settle_for: binding.settle_for.unwrap_or(spec.settle_for),
         })
+    }
+
+    /// Whether it is on this machine, as simulators are.
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(self.http.base())
     }
 
     /// The base address, without user, password or query, which a URL may carry.

@@ -20,6 +20,7 @@ mod clock;
 mod column;
 pub mod decisions;
 pub mod effects;
+mod endpoints;
 pub mod episodes;
 mod error;
 mod journal;

@@ -163,6 +163,33 @@ impl<'c> Launch<'c> {
         Ok(Ready { gateway: Arc::new(gateway), warnings })
     }
 
+    /// Refuses to let effects at simulators stand for effects at vendors: the live world of one
+    /// state directory belongs to one of the two. A dry run has no effects and claims nothing.
+    pub(crate) async fn hold_to_endpoints(
+        &self,
+        ready: &Ready,
+        dry_run: bool,
+    ) -> Result<(), CommandError> {
+        if dry_run || self.world.scenario().is_some() {
+            return Ok(());
+        }
+        let is_loopback = ready.gateway.is_loopback();
+        if self.journal.write(move |tx| tx.claim_live_world(is_loopback)).await? {
+            return Ok(());
+        }
+        let (past, now) = if is_loopback {
+            ("real vendors", "vendors on this machine")
+        } else {
+            ("vendors on this machine, such as `arx sim`", "real ones")
+        };
+        Err(CommandError::config(format!(
+            "this state directory remembers pages and tickets at {past}; they must not stand for \
+             those at {now}"
+        ))
+        .code("ARX-E022")
+        .hint("use another --state-dir (or ARX_HOME) for one of the two"))
+    }
+
     /// Begins a run that is not recorded yet.
     pub(crate) async fn begin(
         &self,

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arx_journal::{Journal, JournalError};
 use rand::Rng as _;
 use reqwest::Method;
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
@@ -66,6 +67,9 @@ pub enum HttpError {
         /// The path.
         path: String,
     },
+    /// The workflow was stopped while the request waited for its turn; nothing was sent.
+    #[error("the workflow was stopped before the request was sent")]
+    Withdrawn,
     /// No connection; nothing was sent.
     #[error("{why}")]
     Unreachable {
@@ -131,6 +135,7 @@ pub struct GovernedHttp {
     secrets: Mutex<Secrets>,
     token: tokio::sync::Mutex<Option<auth::Token>>,
     budget: Arc<Budget>,
+    journal: Journal,
 }
 
 impl GovernedHttp {
@@ -140,6 +145,7 @@ impl GovernedHttp {
         variables: &Variables,
         secrets: Secrets,
         budget: Arc<Budget>,
+        journal: Journal,
     ) -> Result<Self, EndpointError> {
         let user = match &endpoint.auth {
             Auth::Basic { user, .. } => variables.get(user).map(str::to_owned),
@@ -157,6 +163,7 @@ impl GovernedHttp {
             secrets: Mutex::new(secrets),
             token: tokio::sync::Mutex::default(),
             budget,
+            journal,
         })
     }
 
@@ -237,7 +244,7 @@ impl GovernedHttp {
         let vendor = self.spec().title;
         let message = self.scrub(&error.to_string());
         match error {
-            HttpError::NotPermitted { .. } | HttpError::BadPath { .. } => {
+            HttpError::NotPermitted { .. } | HttpError::BadPath { .. } | HttpError::Withdrawn => {
                 CallError::Refused { vendor, status: None, message }
             }
             HttpError::TokenRefused { status, .. } if (400..500).contains(&status) => {
@@ -299,6 +306,10 @@ impl GovernedHttp {
         let mut renewed = false;
         loop {
             let place = self.budget.turn().await;
+            // A turn can be hours away; a stop meanwhile holds for what was permitted before it.
+            if request.replay == Replay::Once && self.is_stopped(permit).await {
+                return Err(HttpError::Withdrawn);
+            }
             let authorization = self.authorization(None).await?;
             let sent = self.transmit(&url, request, &authorization).await;
             let reply = match sent {
@@ -377,6 +388,15 @@ impl GovernedHttp {
                 _place: None,
             });
         }
+    }
+
+    /// Whether the workflow that a write's permit was given to is stopped by now. A journal that
+    /// cannot tell stops it, too.
+    async fn is_stopped(&self, permit: &Permit) -> bool {
+        let Some(effect) = permit.effect() else { return false };
+        let workflow = effect.as_str().split('/').next().unwrap_or_default().to_owned();
+        let stop = self.journal.read(move |reader| reader.active_stop(&workflow)).await;
+        !matches!(stop, Ok::<_, JournalError>(None))
     }
 
     fn unavailable(&self, status: u16, body: &[u8], attempts: u32) -> HttpError {

@@ -71,6 +71,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     let (manifest, workflow) = interrupt.unless(prepare(ctx, &args)).await?;
     let mut launch = Launch::open(ctx, world, &workflow.name).await?;
     let ready = interrupt.unless(launch.ready(&manifest, &workflow.inputs)).await?;
+    launch.hold_to_endpoints(&ready, args.dry_run).await?;
     for warning in &ready.warnings {
         ctx.output().warn(warning);
     }

@@ -206,6 +206,7 @@ async fn resume(ctx: &Context, id: &RunId) -> Result<ExitCode, CommandError> {
         .map_err(|error| super::run::of_recorded(error, id.as_str()))?;
     let ready =
         interrupt.unless(launch.ready(&recorded.manifest, &recorded.workflow.inputs)).await?;
+    launch.hold_to_endpoints(&ready, recorded.run.dry_run).await?;
     for warning in &ready.warnings {
         ctx.output().warn(warning);
     }
