@@ -6,6 +6,7 @@
 //! that what is measured is the client.
 #![expect(clippy::disallowed_types, reason = "a bench starts programs and warms its own server")]
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+#![expect(clippy::disallowed_methods, reason = "programs are found by PATH")]
 
 mod measure;
 mod replay;
