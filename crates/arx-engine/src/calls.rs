@@ -120,8 +120,12 @@ impl Calls {
         let called = self.gateway.call(&self.ctx, &action).await;
         drop(action);
         let is_optional = self.gateway.is_optional(&operation.connector);
+        let mut warnings = Value::Null;
         let (complete, why, failed) = match called {
-            Ok(reply) => {
+            Ok(mut reply) => {
+                if let Some(told) = reply.value.get_mut("warnings") {
+                    warnings = told.take();
+                }
                 let complete = reply.value.get("complete").and_then(Value::as_bool) == Some(true);
                 let why = reply.value.get("why").and_then(Value::as_str).map(str::to_owned);
                 (complete, why, !complete && !is_optional)
@@ -149,6 +153,7 @@ impl Calls {
             "complete": complete,
             "why": why,
             "failed": failed,
+            "warnings": warnings,
         });
         Finished::Value(read.to_string())
     }
@@ -269,6 +274,12 @@ impl Calls {
             self.objects.observer().log("warning", &line);
             gathered.warnings.push(line);
             gathered.why_incomplete.insert(source.clone(), why);
+        }
+        let warnings = payload.get("warnings").and_then(Value::as_array);
+        for text in warnings.into_iter().flatten().filter_map(Value::as_str) {
+            let line = format!("{source}: {text}");
+            self.objects.observer().log("warning", &line);
+            gathered.warnings.push(line);
         }
         if payload.get("failed").and_then(Value::as_bool) == Some(true) {
             gathered.failed_reads.push(source.clone());

@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-
 use crate::Digest;
+use serde::{Deserialize, Serialize};
+
+/// Enough for the deciding fields of most findings.
+const DIGEST_BYTES_USUAL: usize = 512;
 
 /// Severity as scanners word it.
 #[derive(
@@ -132,10 +133,11 @@ impl Finding<'_> {
     /// The fields are hashed in order, each preceded by its length as eight big-endian bytes.
     #[must_use]
     pub fn digest(&self, source: &str) -> Digest {
-        let mut hasher = Sha256::new();
+        // Hashing one buffer is faster than feeding the hash two dozen small pieces.
+        let mut fields = Vec::with_capacity(DIGEST_BYTES_USUAL);
         let mut field = |bytes: &[u8]| {
-            hasher.update((bytes.len() as u64).to_be_bytes());
-            hasher.update(bytes);
+            fields.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+            fields.extend_from_slice(bytes);
         };
         field(source.as_bytes());
         field(self.id.as_bytes());
@@ -153,7 +155,7 @@ impl Finding<'_> {
             u8::from(self.public_exploit),
         ]);
         field(&self.epss_millionths.unwrap_or(u32::MAX).to_be_bytes());
-        Digest(hasher.finalize().into())
+        Digest::of_bytes(&fields)
     }
 }
 
