@@ -104,7 +104,7 @@ impl Color {
 }
 
 /// Threads for decoding and reading the journal; more would only hold more memory.
-const BLOCKING_THREADS_MAX: usize = 16;
+const BLOCKING_THREADS_MAX: usize = 4;
 
 fn main() -> ExitCode {
     // The workflow's process: before threads, a parser or anything else that its walls would

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -15,6 +15,8 @@ use super::HttpError;
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Largest reply body that is streamed; a runaway reply ends there.
 pub const STREAM_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// What a reply's own word on its length may make us set aside before anything has come.
+const PREALLOCATED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Time for one request from connection to the end of a buffered body.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -237,7 +239,10 @@ impl StreamingResponse {
     /// # Errors
     /// As [`Self::chunk`], and when the body is larger.
     pub async fn collect(mut self, bytes_max: usize) -> Result<Response, HttpError> {
-        let mut body = BytesMut::new();
+        // Known lengths are taken at once: a buffer that doubles holds twice as much in the end.
+        let length = self.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let mut body = BytesMut::with_capacity(length.min(bytes_max).min(PREALLOCATED_BYTES_MAX));
         while let Some(piece) = self.chunk().await? {
             if body.len() + piece.len() > bytes_max {
                 return Err(HttpError::TooLarge { bytes_max: bytes_max as u64 });
