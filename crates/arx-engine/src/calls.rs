@@ -221,6 +221,10 @@ impl Calls {
                 CallError::Parameters { .. } | CallError::Refused { .. } => {
                     raise(Exception::ValueError, &message)
                 }
+                // Nothing is wrong: somebody else was faster, and the workflow says so.
+                CallError::Moved { message, .. } => {
+                    Finished::Value(json!({ "left_alone": message }).to_string())
+                }
                 CallError::Credential { .. }
                 | CallError::Unreachable { .. }
                 | CallError::Malformed { .. }

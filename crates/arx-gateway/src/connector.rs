@@ -168,6 +168,14 @@ pub enum CallError {
         /// The vendor's words.
         message: String,
     },
+    /// What the write expected to find is no longer so; nothing was sent.
+    #[error("{vendor}: left alone: {message}")]
+    Moved {
+        /// Name of the vendor, for people.
+        vendor: &'static str,
+        /// What was expected and what was found.
+        message: String,
+    },
     /// The vendor does not accept the credential.
     #[error("{vendor} does not accept {variables}: {message}")]
     Credential {

@@ -198,6 +198,9 @@ impl Vendor {
             CallError::Refused { vendor, status, message } => {
                 CallError::Refused { vendor, status, message: self.scrub(&message) }
             }
+            CallError::Moved { vendor, message } => {
+                CallError::Moved { vendor, message: self.scrub(&message) }
+            }
             CallError::Credential { vendor, variables, message } => {
                 CallError::Credential { vendor, variables, message: self.scrub(&message) }
             }

@@ -5,6 +5,7 @@
 //! Start at [`Operation`] (what a workflow may ask for) and [`Verdict`] (what the gate answers).
 
 mod digest;
+mod evidence;
 mod finding;
 mod ids;
 mod operation;
@@ -15,6 +16,10 @@ mod verdict;
 mod tests;
 
 pub use digest::Digest;
+pub use evidence::{
+    Connection, DetectionStatus, HostDetection, HostNames, HostScan, HostSensors, ScannedHost,
+    Sensor, Ticket,
+};
 pub use finding::{Asset, Finding, FindingSink, Severity, SinkError};
 pub use ids::{ApprovalId, EffectKey, IdError, RunId};
 pub use operation::{Access, Operation, OperationError, OperationSpec, RiskClass};

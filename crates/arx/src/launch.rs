@@ -282,6 +282,7 @@ fn stops_the_start(error: &CallError) -> bool {
     match error {
         CallError::Credential { .. }
         | CallError::Refused { .. }
+        | CallError::Moved { .. }
         | CallError::Parameters { .. }
         | CallError::Malformed { .. } => true,
         CallError::Unreachable { .. } | CallError::OutcomeUnknown { .. } | CallError::Sink(_) => {

@@ -86,6 +86,7 @@ impl Gateway {
             Err(
                 error @ (CallError::Parameters { .. }
                 | CallError::Refused { .. }
+                | CallError::Moved { .. }
                 | CallError::Credential { .. }
                 | CallError::Unreachable { .. }
                 | CallError::Sink(_)),
