@@ -17,6 +17,9 @@ use crate::report::Gathered;
 /// The operation whose result is a dataset and not a value.
 const FINDINGS_READ: &str = "findings:read";
 
+/// Operations whose result is evidence that `arx.verify` takes.
+const EVIDENCE_READS: [&str; 3] = ["incidents:read", "scans:read", "hosts:read"];
+
 /// Warnings of one run beyond which those of its items are left out.
 const WARNINGS_MAX: usize = 50;
 
@@ -64,6 +67,10 @@ impl Calls {
         match name {
             "arx.merge" => self.merge(params).await,
             "arx.episodes" => match self.objects.episodes(&self.ctx, params).await {
+                Ok(payload) => Finished::Value(payload),
+                Err(error) => error.into(),
+            },
+            "arx.verify" => match self.objects.verify(&self.ctx, params).await {
                 Ok(payload) => Finished::Value(payload),
                 Err(error) => error.into(),
             },
@@ -254,12 +261,20 @@ impl Calls {
         match step.operation.as_str() {
             "arx.merge" => self.objects.reveal_merge(gathered, &step.payload),
             "arx.episodes" => self.objects.reveal_episodes(gathered, &step.payload),
-            _ => {
+            "arx.verify" => self.objects.reveal_verification(gathered, &step.payload),
+            operation => {
                 let payload: Value = serde_json::from_str(&step.payload).unwrap_or_default();
-                match payload.get("$dataset") {
-                    Some(handle) => self.reveal_dataset(gathered, handle, &payload),
+                if let Some(handle) = payload.get("$dataset") {
+                    return self.reveal_dataset(gathered, handle, &payload);
+                }
+                let read = operation.parse::<Operation>().ok();
+                match read.filter(|read| EVIDENCE_READS.contains(&read.name.as_str())) {
+                    Some(read) => {
+                        let source = read.connector;
+                        self.objects.reveal_evidence(gathered, &source, &step.payload, payload)
+                    }
                     None => {
-                        self.warn(gathered, &step.operation, &payload);
+                        self.warn(gathered, operation, &payload);
                         payload
                     }
                 }

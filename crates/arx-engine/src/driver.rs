@@ -558,6 +558,10 @@ impl Session<'_> {
             _ => None,
         };
         let mut warnings = std::mem::take(&mut self.gathered.warnings);
+        let has_ended = matches!(status, RunStatus::Succeeded | RunStatus::Failed);
+        if has_ended && self.gathered.error.is_none() && !self.gathered.tickets_add_up(&counts) {
+            warnings.push("the tickets read and what became of them do not add up".to_owned());
+        }
         if conservation.is_some_and(|conservation| !conservation.balanced) {
             warnings.push("the findings read and what became of them do not add up".to_owned());
         }
@@ -575,6 +579,7 @@ impl Session<'_> {
             merged: self.gathered.merged.as_ref().map_or(0, |merged| {
                 (merged.vulnerabilities.len() + merged.below_threshold.len()) as u64
             }),
+            tickets_read: self.gathered.tickets_read.unwrap_or(0),
             time_saved_minutes: if self.run.dry_run {
                 0
             } else {

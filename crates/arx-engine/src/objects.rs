@@ -1,8 +1,9 @@
-//! The objects that workflows see beside connectors: datasets, merges, episodes.
+//! The objects that workflows see beside connectors: datasets, merges, episodes, verifications.
 
 mod dataset;
 #[cfg(test)]
 mod tests;
+mod verification;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,13 +91,15 @@ struct State {
     merges: BTreeMap<String, Arc<Merged>>,
     /// What the reads behind a merge asked for, by the merge's digest.
     scopes: BTreeMap<String, String>,
+    /// What reads of tickets, scans and sensors returned, by the digest of their record.
+    evidence: BTreeMap<String, Arc<str>>,
     /// What effects below a key follow from.
     lineage: BTreeMap<String, Vec<String>>,
 }
 
 impl Objects {
     /// Names of the functions that workflows see as `arx.<name>`.
-    pub(crate) const FUNCTIONS: [&'static str; 2] = ["merge", "episodes"];
+    pub(crate) const FUNCTIONS: [&'static str; 3] = ["merge", "episodes", "verify"];
 
     pub(crate) fn new(journal: Journal, observer: Arc<dyn Observer>) -> Self {
         Self { journal, observer, n_handles: AtomicU64::new(0), state: Mutex::default() }

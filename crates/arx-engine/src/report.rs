@@ -116,6 +116,8 @@ pub struct Report {
     pub sources: Vec<SourceReport>,
     /// Distinct vulnerabilities, those below the threshold included.
     pub merged: u64,
+    /// Tickets that waited for verification.
+    pub tickets_read: u64,
     /// What became of the items.
     pub counts: Counts,
     /// Every finding read, by what became of its vulnerability.
@@ -144,6 +146,9 @@ pub(crate) struct Gathered {
     /// What was noted about items that have not ended.
     pub(crate) notes: BTreeMap<String, Map<String, Value>>,
     pub(crate) merged: Option<Arc<Merged>>,
+    pub(crate) tickets_read: Option<u64>,
+    /// Items in the order in which they are shown, where the merge does not say.
+    pub(crate) order: Vec<String>,
     pub(crate) why_incomplete: BTreeMap<String, String>,
     pub(crate) warnings: Vec<String>,
     pub(crate) n_denied: u64,
@@ -158,14 +163,15 @@ impl Gathered {
     pub(crate) fn all_items(&self) -> Vec<Value> {
         let open = self.notes.values().map(|fields| Value::Object(fields.clone()));
         let mut items: Vec<Value> = self.items.iter().cloned().chain(open).collect();
-        if let Some(merged) = &self.merged {
-            let ids = merged.vulnerabilities.iter().map(|vulnerability| vulnerability.id.as_str());
-            let ranks: BTreeMap<&str, usize> = ids.zip(0..).collect();
-            items.sort_by_key(|item| {
-                let id = item.get("id").and_then(Value::as_str);
-                id.and_then(|id| ranks.get(id)).copied().unwrap_or(usize::MAX)
-            });
-        }
+        let ids: Vec<&str> = match &self.merged {
+            Some(merged) => merged.vulnerabilities.iter().map(|known| known.id.as_str()).collect(),
+            None => self.order.iter().map(String::as_str).collect(),
+        };
+        let ranks: BTreeMap<&str, usize> = ids.into_iter().zip(0..).collect();
+        items.sort_by_key(|item| {
+            let id = item.get("id").and_then(Value::as_str);
+            id.and_then(|id| ranks.get(id)).copied().unwrap_or(usize::MAX)
+        });
         items
     }
 
@@ -205,6 +211,12 @@ impl Gathered {
             .find_map(|(outcome, disposition)| has_outcome(item, outcome).then_some(disposition))
             .unwrap_or(Disposition::Failed)
         }))
+    }
+
+    /// Whether every ticket that was read ended in exactly one way.
+    pub(crate) fn tickets_add_up(&self, counts: &Counts) -> bool {
+        let ended = counts.verified + counts.flagged + counts.inconclusive + counts.failed;
+        self.tickets_read.is_none_or(|read| read == ended)
     }
 
     pub(crate) fn sources(&self) -> Vec<SourceReport> {

@@ -31,6 +31,10 @@ class Arx:
         """Folds what `findings.read` returned into one vulnerability for each name."""
     async def episodes(self, merged: Record) -> Record:
         """Opens, continues and closes episodes; returns the vulnerabilities that have one open."""
+    async def verify(
+        self, tickets: Record, scans: Record | None, sensors: Record | None, inputs: Any = None
+    ) -> Record:
+        """Holds what tickets claim against what scanner and sensors say; returns `tickets`."""
     async def each(
         self,
         items: Iterable[Any],
@@ -51,6 +55,8 @@ class Arx:
         """Service and escalation policy, by the asset that matters most and has a route."""
     def paging(self, incident: Record) -> str:
         """`paged`, `grouped` or `already_open`."""
+    def settled(self, ticket: Record, update: Record) -> dict[str, Any]:
+        """What became of a verified ticket after its update, as fields of its report."""
 
 arx: Arx
 config: Record

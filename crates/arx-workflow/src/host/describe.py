@@ -111,3 +111,20 @@ def _arx_paging(incident):
     if not incident.effect.new:
         return 'already_open'
     return 'grouped' if incident.effect.covered_by else 'paged'
+
+
+def _arx_settled(t, update):
+    """What became of a ticket, as fields of its report."""
+    if update.get('left_alone'):
+        why = update.left_alone
+        return {'outcomes': ['inconclusive', 'left_alone'], 'did': f'left alone: {why}', 'reason': why}
+    if t.outcome == 'inconclusive':
+        return {'outcomes': ['inconclusive'], 'did': 'noted' if update.effect.new else 'noted before'}
+    outcome, did = ('verified', 'resolved') if t.outcome == 'verified' else ('flagged', 'flagged for re-patching')
+    if not update.effect.new:
+        # Somebody moved it back: what did not convince them once does not convince them now.
+        why = f'it was {did} on this same evidence before and moved back since; a newer scan is awaited'
+        return {'outcomes': ['inconclusive'], 'did': 'left alone', 'reason': why}
+    if not update.get('fields', True):
+        did = 'noted'
+    return {'outcomes': [outcome], 'did': did}

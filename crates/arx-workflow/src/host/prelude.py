@@ -204,6 +204,7 @@ def _arx_api(now, functions):
     api.text = _arx_text
     api.route = _arx_route
     api.paging = _arx_paging
+    api.settled = _arx_settled
     for name in functions:
         setattr(api, name, _arx_function('arx.' + name))
     return api

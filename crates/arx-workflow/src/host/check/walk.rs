@@ -18,7 +18,7 @@ use crate::host::{CalledOperation, names};
 
 /// What `arx` has, beside the host functions.
 pub(in crate::host) const ARX: &[&str] =
-    &["brief", "each", "log", "note", "now", "paging", "progress", "route", "text"];
+    &["brief", "each", "log", "note", "now", "paging", "progress", "route", "settled", "text"];
 /// What every record has, beside its fields.
 const RECORD: &[&str] = &["get", "items", "keys", "values"];
 /// What ARX keeps for itself.
