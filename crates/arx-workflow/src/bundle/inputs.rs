@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use arx_policy::Period;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -35,6 +36,8 @@ pub enum InputKind {
     Float,
     /// A text.
     String,
+    /// A text that says how long, such as `24h`.
+    Duration,
     /// A list; where the default's elements are of one type, all are.
     List,
     /// A map.
@@ -46,11 +49,12 @@ pub enum InputKind {
 
 impl InputKind {
     /// The words of `type:`.
-    pub(super) const WORDS: [(&'static str, Self); 6] = [
+    pub(super) const WORDS: [(&'static str, Self); 7] = [
         ("bool", Self::Bool),
         ("int", Self::Int),
         ("float", Self::Float),
         ("string", Self::String),
+        ("duration", Self::Duration),
         ("list", Self::List),
         ("map", Self::Map),
     ];
@@ -73,6 +77,7 @@ impl InputKind {
             Self::Int => "a whole number",
             Self::Float => "a number",
             Self::String => "a string",
+            Self::Duration => "a duration such as `24h`",
             Self::List => "a list",
             Self::Map => "a map",
             Self::Any => "a value",
@@ -226,6 +231,13 @@ impl Input {
         let value = match (kind, found) {
             (InputKind::Float, InputKind::Int) => value.as_f64().map_or(value, Value::from),
             (InputKind::Any, _) => value,
+            (InputKind::Duration, InputKind::String) => {
+                let text = value.as_str().unwrap_or_default();
+                if let Err(error) = text.parse::<Period>() {
+                    return Err(Refusal::new(format!("{error}; write e.g. `24h` or `7d`")));
+                }
+                value
+            }
             (kind, found) if kind == found => value,
             (kind, _) => {
                 let message = format!("expected {}, found {}", kind.expected(), describe(&value));
@@ -268,7 +280,7 @@ impl Input {
         let null = self.nullable && matches!(text, "null" | "~");
         match self.kind {
             _ if null => Ok(Value::Null),
-            InputKind::String => Ok(Value::from(unquote(text))),
+            InputKind::String | InputKind::Duration => Ok(Value::from(unquote(text))),
             InputKind::List if text.trim().is_empty() => Ok(Value::Array(Vec::new())),
             InputKind::List if !text.trim_start().starts_with(['[', '{']) => {
                 let elements = text.split(',').map(|element| {

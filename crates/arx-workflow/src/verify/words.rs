@@ -66,7 +66,15 @@ pub(super) fn reason(
     }
     let named = [("Qualys", scanner), ("CrowdStrike", sensor)];
     let decisive = match outcome {
-        Outcome::Verified => Answer::Yes,
+        Outcome::Verified => {
+            let fixed = "fixed since the patch";
+            let healthy = "the host is healthy";
+            return match (scanner.answer, sensor.answer) {
+                (Answer::Yes, Answer::Yes) => format!("{fixed}, and {healthy}"),
+                (Answer::Yes, _) => fixed.to_owned(),
+                _ => healthy.to_owned(),
+            };
+        }
         Outcome::Failed => Answer::No,
         Outcome::Inconclusive | Outcome::Unusable => Answer::Unknown,
     };
@@ -90,11 +98,11 @@ pub(super) fn evidence(
 ) -> String {
     let headline = match outcome {
         Outcome::Verified => "Patch verified",
-        Outcome::Failed => "Patch not verified: to be patched again",
-        Outcome::Inconclusive => "Patch not verified yet: evidence is missing",
+        Outcome::Failed => "Patch failed, to be patched again",
+        Outcome::Inconclusive => "Patch not verified yet",
         Outcome::Unusable => "Ticket cannot be verified",
     };
-    let mut lines = vec![format!("{headline}. {reason}.")];
+    let mut lines = vec![format!("{headline}: {reason}.")];
     lines.push(format!("Host: {}", host.map_or("not known", |host| host.name.as_str())));
     lines.push(format!("Patched: {}{}", patched(ticket), patched_source(ticket)));
     lines.push(format!("Qualys: {}", scanner.text));

@@ -13,6 +13,7 @@ maybe: { type: string, nullable: true }
 storm_threshold: { type: int, default: 25, nullable: true, min: 1, max: 100 }
 level: { type: string, default: high, values: [high, medium, low] }
 numbers: { type: list, default: [1], min: 0, max: 9 }
+max_age: { type: duration, default: 24h, nullable: true }
 any_list: []
 anything: null
 jira: { project: null, priority: Blocker, fields: {}, nested: { deep: 1 } }
@@ -57,6 +58,8 @@ fn overrides_take_the_type_of_the_input() {
     check("storm_threshold", "null", json!(null));
     check("storm_threshold", "100", json!(100));
     check("level", "low", json!("low"));
+    check("max_age", "7d", json!("7d"));
+    check("max_age", "null", json!(null));
     check("numbers", "1,2,3", json!([1, 2, 3]));
     check("any_list", "a, 1, true", json!(["a", 1, true]));
     check("anything", "5", json!(5));

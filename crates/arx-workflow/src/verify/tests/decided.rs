@@ -196,7 +196,7 @@ fn words_for_people() {
         &Criteria::default(),
     );
     insta::assert_snapshot!(verified.evidence, @r"
-    Patch verified. Qualys: CVE-2021-44228, QID-45123 fixed, scanned 2026-11-14 10:00 UTC; CrowdStrike: online, all functions, seen 60 min ago, sensor 7.10.17706.0.
+    Patch verified: fixed since the patch, and the host is healthy.
     Host: web01
     Patched: CVE-2021-44228, QID-45123, 2026-11-13 10:00 UTC (work_end)
     Qualys: CVE-2021-44228, QID-45123 fixed, scanned 2026-11-14 10:00 UTC
