@@ -579,7 +579,7 @@ impl Session<'_> {
             merged: self.gathered.merged.as_ref().map_or(0, |merged| {
                 (merged.vulnerabilities.len() + merged.below_threshold.len()) as u64
             }),
-            tickets_read: self.gathered.tickets_read.unwrap_or(0),
+            tickets_read: self.gathered.tickets_read,
             time_saved_minutes: if self.run.dry_run {
                 0
             } else {

@@ -116,8 +116,9 @@ pub struct Report {
     pub sources: Vec<SourceReport>,
     /// Distinct vulnerabilities, those below the threshold included.
     pub merged: u64,
-    /// Tickets that waited for verification.
-    pub tickets_read: u64,
+    /// Tickets that waited for verification; none where the run did not read tickets.
+    #[serde(default)]
+    pub tickets_read: Option<u64>,
     /// What became of the items.
     pub counts: Counts,
     /// Every finding read, by what became of its vulnerability.

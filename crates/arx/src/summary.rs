@@ -12,6 +12,8 @@ use crate::progress::grouped;
 
 /// Items that are listed one by one; `arx runs show` lists all.
 const ITEMS_SHOWN_MAX: usize = 10;
+/// Verified tickets that are listed with their evidence.
+const TICKETS_SHOWN_MAX: usize = 40;
 /// Failed items that are listed with their reasons.
 const FAILED_SHOWN_MAX: usize = 50;
 /// Width of the names of the figures.
@@ -30,6 +32,7 @@ pub(crate) fn of_run(report: &Report, ctx: &Context) -> String {
     text.head(report);
     text.failure(report);
     text.figures(report);
+    text.tickets(report);
     text.items(report);
     text.failed(report);
     text.warnings(report);
@@ -127,14 +130,12 @@ impl Summary {
             self.figure("grouped", counts.grouped, "named together in one P1 incident");
             self.figure("below threshold", counts.below_threshold, "");
         }
-        for (label, n) in [
-            ("verified", counts.verified),
-            ("flagged", counts.flagged),
-            ("inconclusive", counts.inconclusive),
-        ] {
-            if n > 0 {
-                self.figure(label, n, "");
-            }
+        if let Some(tickets_read) = report.tickets_read {
+            self.figure("tickets read", tickets_read, "pending verification");
+            self.line("");
+            self.figure("verified", counts.verified, "resolved with their evidence");
+            self.figure("flagged", counts.flagged, "to be patched again");
+            self.figure("inconclusive", counts.inconclusive, "noted what is missing, left open");
         }
         self.figure("failed", counts.failed, "");
         if counts.denied > 0 {
@@ -174,6 +175,50 @@ impl Summary {
         }
         if let Some(more) = new.len().checked_sub(ITEMS_SHOWN_MAX).filter(|more| *more > 0) {
             let line = format!("  and {} more", grouped(more as u64));
+            self.line(&self.paint.dim(&line));
+        }
+        self.line("");
+    }
+
+    /// Each ticket with what every system says of it.
+    fn tickets(&mut self, report: &Report) {
+        let tickets: Vec<&Value> =
+            report.items.iter().filter(|item| item.get("qualys").is_some()).collect();
+        if tickets.is_empty() {
+            return;
+        }
+        self.line(&format!("  {}", self.paint.bold("tickets")));
+        let width = id_width(tickets.iter().take(TICKETS_SHOWN_MAX));
+        for item in tickets.iter().take(TICKETS_SHOWN_MAX) {
+            let id = printable(field(item, "id"));
+            let host = match field(item, "host") {
+                "" => "no host",
+                host => host,
+            };
+            let words = outcomes(item);
+            let words = match words.split(',').next().unwrap_or_default() {
+                "verified" => self.paint.green(&words),
+                "inconclusive" => self.paint.yellow(&words),
+                _ => self.paint.red(&words),
+            };
+            let (host, did) = (printable(host), printable(field(item, "did")));
+            self.line(&format!("  {id:<width$}  {}  {words}  {did}", self.paint.bold(&host)));
+            let error = item.pointer("/error/message").and_then(Value::as_str);
+            let reason = error.unwrap_or_else(|| field(item, "reason"));
+            let says = [
+                ("patched", field(item, "patched")),
+                ("qualys", field(item, "qualys")),
+                ("crowdstrike", field(item, "crowdstrike")),
+                ("reason", reason),
+            ];
+            for (label, text) in says.into_iter().filter(|(_, text)| !text.is_empty()) {
+                let text = format!("{label:<12} {}", printable(text));
+                self.line(&format!("  {:<width$}  {}", "", self.paint.dim(&text)));
+            }
+        }
+        if let Some(more) = tickets.len().checked_sub(TICKETS_SHOWN_MAX).filter(|more| *more > 0) {
+            let line =
+                format!("  and {} more; `arx runs show` lists them all", grouped(more as u64));
             self.line(&self.paint.dim(&line));
         }
         self.line("");
