@@ -2,6 +2,7 @@
 
 mod provenance;
 mod show;
+mod ticket;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ const LISTED: usize = 20;
 #[command(after_help = "Examples:\n  \
     arx runs list --status parked\n  \
     arx runs show run_01JABCDEFGHJKMNPQRSTVWXYZ0 --vulnerability CVE-2021-44228\n  \
+    arx runs show run_01JABCDEFGHJKMNPQRSTVWXYZ0 --ticket INC0010023\n  \
     arx runs resume run_01JABCDEFGHJKMNPQRSTVWXYZ0\n  \
     arx runs cancel run_01JABCDEFGHJKMNPQRSTVWXYZ0")]
 pub(crate) struct Args {
@@ -60,6 +62,9 @@ enum Command {
         /// Show where one vulnerability comes from and what was done about it.
         #[arg(long, value_name = "CVE")]
         vulnerability: Option<String>,
+        /// Show what each system said of one ticket and what was done to it.
+        #[arg(long, value_name = "NUMBER", conflicts_with = "vulnerability")]
+        ticket: Option<String>,
         /// Show the whole record, however long it is.
         #[arg(long)]
         all: bool,
@@ -97,10 +102,11 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         Command::List { workflow, status, world, limit } => {
             list(ctx, workflow, status, world, limit).await
         }
-        Command::Show { run, vulnerability: None, all } => show::run(ctx, &run, all).await,
         Command::Show { run, vulnerability: Some(name), .. } => {
             provenance::run(ctx, &run, &name).await
         }
+        Command::Show { run, ticket: Some(number), .. } => ticket::run(ctx, &run, &number).await,
+        Command::Show { run, all, .. } => show::run(ctx, &run, all).await,
         Command::Resume { run } => resume(ctx, &run).await,
         Command::Cancel { run } => cancel(ctx, &run).await,
     }

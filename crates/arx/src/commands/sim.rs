@@ -79,6 +79,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
             Jira::Cloud => JiraDeployment::Cloud,
             Jira::DataCenter => JiraDeployment::DataCenter,
         },
+        now: None,
     })
     .await
     .map_err(of_sim)?;

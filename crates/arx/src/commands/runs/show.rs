@@ -173,8 +173,13 @@ fn text(record: &Record, paint: Paint, all: bool) -> Result<String, CommandError
 
     lines.push(String::new());
     let id = &record.run.id;
-    let hint = format!("arx runs show {id} --vulnerability CVE-…   where one of them comes from");
-    lines.push(paint.dim(&hint));
+    let verified = record.steps.iter().any(|step| step.operation == "arx.verify");
+    let (one, what) = if verified {
+        ("--ticket INC…", "what was said of one")
+    } else {
+        ("--vulnerability CVE-…", "where one comes from")
+    };
+    lines.push(paint.dim(&format!("arx runs show {id} {one}   {what}")));
     Ok(lines.join("\n"))
 }
 
@@ -262,7 +267,15 @@ fn leaf_line(leaf: &Leaf, world: &str, paint: Paint) -> String {
 /// What of a leaf's detail a person wants to see.
 fn details(leaf: &Leaf) -> impl Iterator<Item = String> {
     let wanted: &[&str] = match leaf.kind {
-        LeafKind::Merge => &["findings", "vulnerabilities", "below_threshold"],
+        LeafKind::Merge => &[
+            "findings",
+            "vulnerabilities",
+            "below_threshold",
+            "tickets",
+            "verified",
+            "failed",
+            "inconclusive",
+        ],
         LeafKind::Approval => &["approval", "by", "reason"],
         LeafKind::Run => &["error"],
         LeafKind::Outcome | LeafKind::Settle => &["why", "error"],
