@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 
+use crate::estate::Detection;
 use crate::pagerduty::{Status, incident_url};
+use crate::wave::Expected;
 use crate::world::World;
 use crate::{Faults, Vendor};
 
@@ -49,6 +51,26 @@ pub struct IssueView {
     pub status: String,
     /// Its properties.
     pub properties: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A ticket as the people who work on it see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketView {
+    /// The vendor's id.
+    pub sys_id: String,
+    /// E.g. `INC0010101`.
+    pub number: String,
+    /// The table it is in.
+    pub table: String,
+    /// Stored value of its state.
+    pub state: String,
+    /// How often it was changed.
+    pub mod_count: u64,
+    /// Its work notes, oldest first.
+    pub work_notes: Vec<String>,
+    /// What a verifier with sound settings should make of it; none where it was not part of the
+    /// scenario's patch wave.
+    pub expected: Option<Expected>,
 }
 
 impl Control {
@@ -191,5 +213,157 @@ impl Control {
         change: impl FnOnce(&mut crate::pagerduty::Incident),
     ) -> bool {
         self.world.pagerduty.with_state(|state| state.incidents.get_mut(id).map(change).is_some())
+    }
+
+    /// Every ticket of every table, oldest first.
+    pub fn tickets(&self) -> Vec<TicketView> {
+        self.world.servicenow.with_state(|state| state.tickets(&self.world.shared.wave))
+    }
+
+    /// A colleague changes fields of a ticket, by its number; false when there is none.
+    ///
+    /// `work_notes` and `comments` add an entry, as they do for clients.
+    pub fn edit_ticket(&self, number: &str, fields: &[(&str, &str)]) -> bool {
+        let shared = &self.world.shared;
+        self.world.servicenow.with_state(|state| state.edit_number(shared, number, fields))
+    }
+
+    /// Sends a ticket back to the state that waits for verification.
+    pub fn reopen_ticket(&self, number: &str) -> bool {
+        let table = self.tickets().into_iter().find(|ticket| ticket.number == number);
+        let state = table.map(|ticket| crate::servicenow::pending_state(&ticket.table));
+        state.is_some_and(|state| {
+            let fields = [("state", state), ("close_code", ""), ("close_notes", "")];
+            self.edit_ticket(number, &fields)
+        })
+    }
+
+    /// The account may read a field of a ticket and not write it; the reply does not say so.
+    pub fn ignore_ticket_field(&self, number: &str, field: &str) -> bool {
+        self.world.servicenow.with_state(|state| state.ignore_field(number, field))
+    }
+
+    /// Hides a ticket from the account, or shows it again.
+    pub fn restrict_ticket(&self, number: &str, is_restricted: bool) -> bool {
+        self.world.servicenow.with_state(|state| state.restrict(number, is_restricted))
+    }
+
+    /// Deletes the configuration item of a ticket; the reference stays.
+    pub fn delete_ci(&self, number: &str) -> bool {
+        self.world.servicenow.with_state(|state| state.delete_item(number))
+    }
+
+    /// Adds a choice, or changes the label of one: `("incident", "state", "15", "Check patch")`.
+    pub fn set_choice(&self, table: &str, element: &str, value: &str, label: &str) {
+        let at = self.world.shared.now();
+        self.world.servicenow.with_state(|state| {
+            state.set_choice(at, [table, element, value], Some(label));
+        });
+    }
+
+    /// Takes a choice out of use.
+    pub fn remove_choice(&self, table: &str, element: &str, value: &str) {
+        let at = self.world.shared.now();
+        self.world.servicenow.with_state(|state| {
+            state.set_choice(at, [table, element, value], None);
+        });
+    }
+
+    /// Whether the ServiceNow account may close (7) what it may resolve (6).
+    pub fn set_can_close(&self, can_close: bool) {
+        self.world.servicenow.with_state(|state| state.can_close = can_close);
+    }
+
+    /// `glide.invalid_query.returns_no_rows`: a query with a bad term finds nothing at all.
+    pub fn set_strict_queries(&self, is_strict: bool) {
+        self.world.servicenow.with_state(|state| state.has_strict_queries = is_strict);
+    }
+
+    /// Qualys scans a host of the patch wave again, by its name or address, and finds every
+    /// detection as it was. Gives how many records that were.
+    pub fn rescan(&self, host: &str, is_authenticated: bool) -> usize {
+        let at = self.world.shared.now().as_second();
+        let mut all = self.world.shared.wave.scanned();
+        let found = all.iter_mut().filter(|scanned| scanned.is_called(host));
+        found
+            .map(|scanned| {
+                scanned.scanned = Some(at);
+                if is_authenticated {
+                    scanned.authenticated = Some(at);
+                }
+                for detection in &mut scanned.detections {
+                    detection.last_test = at;
+                    if detection.status != "Fixed" {
+                        detection.last_found = at;
+                    }
+                }
+            })
+            .count()
+    }
+
+    /// Sets what the latest scan says of a QID on a host of the patch wave, as tested at a time:
+    /// `New`, `Active`, `Re-Opened` or `Fixed`. False when there is no such host, QID or status.
+    pub fn set_detection(&self, host: &str, qid: u32, status: &str, tested: Timestamp) -> bool {
+        let known = ["New", "Active", "Re-Opened", "Fixed"].into_iter().find(|s| *s == status);
+        let estate = &self.world.shared.estate;
+        let index = estate.qids.iter().position(|entry| entry.qid == qid);
+        let (Some(status), Some(index)) = (known, index) else { return false };
+        let at = tested.as_second();
+        let mut all = self.world.shared.wave.scanned();
+        let Some(host) = all.iter_mut().find(|scanned| scanned.is_called(host)) else {
+            return false;
+        };
+        let next = host.host_id * 1_000 + host.detections.len() as u64;
+        let fixed = (status == "Fixed").then_some(at);
+        match host.detections.iter_mut().find(|detection| detection.qid == index) {
+            Some(detection) => {
+                (detection.status, detection.last_test) = (status, at);
+                detection.last_fixed = fixed.or(detection.last_fixed);
+                if fixed.is_none() {
+                    detection.last_found = at;
+                }
+            }
+            None => host.detections.push(Detection {
+                id: next,
+                qid: index,
+                port: None,
+                status,
+                first_found: at,
+                last_found: at,
+                last_test: at,
+                last_fixed: fixed,
+                times_found: 1,
+            }),
+        }
+        true
+    }
+
+    /// Every CrowdStrike token issued so far stops working.
+    pub fn expire_crowdstrike_tokens(&self) {
+        self.world.crowdstrike.expire_tokens();
+    }
+
+    /// Whether the CrowdStrike client has the scope `Hosts: READ`.
+    pub fn set_crowdstrike_scope(&self, may_read_hosts: bool) {
+        self.world.crowdstrike.set_scope(may_read_hosts);
+    }
+
+    /// Puts a sensor's connection at `online`, `offline` or `unknown`, by host name or id.
+    /// Gives how many records that were.
+    pub fn set_sensor_state(&self, host: &str, state: &str) -> usize {
+        let known = ["online", "offline", "unknown"].into_iter().find(|known| *known == state);
+        let mut all = self.world.shared.wave.sensors();
+        let found = all.iter_mut().filter(|sensor| sensor.is_called(host));
+        known.map_or(0, |state| found.map(|sensor| sensor.state = Some(state)).count())
+    }
+
+    /// Cuts a host off the network, or lets it back: `contained`, `normal`, ….
+    pub fn set_containment(&self, host: &str, status: &str) -> usize {
+        const STATUSES: [&str; 4] =
+            ["normal", "containment_pending", "contained", "lift_containment_pending"];
+        let known = STATUSES.into_iter().find(|known| *known == status);
+        let mut all = self.world.shared.wave.sensors();
+        let found = all.iter_mut().filter(|sensor| sensor.is_called(host));
+        known.map_or(0, |status| found.map(|sensor| sensor.status = status).count())
     }
 }

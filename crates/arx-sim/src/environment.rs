@@ -15,6 +15,10 @@ pub(crate) const PAGERDUTY_API_KEY: &str = "simulated-pagerduty-key-77d0c4";
 pub(crate) const JIRA_EMAIL: &str = "secops@harbourline.example";
 pub(crate) const JIRA_API_TOKEN: &str = "simulated-jira-token-c05f3e";
 pub(crate) const JIRA_PROJECT_KEY: &str = "SEC";
+pub(crate) const CS_CLIENT_ID: &str = "51a0c0de51a0c0de51a0c0de0c500001";
+pub(crate) const CS_CLIENT_SECRET: &str = "simulated-crowdstrike-secret-9d4e21";
+pub(crate) const SNOW_USERNAME: &str = "arx.integration";
+pub(crate) const SNOW_PASSWORD: &str = "simulated-servicenow-password-4a7b60";
 
 impl Simulators {
     /// What a client needs to talk to the simulators, by the names ARX reads.
@@ -32,9 +36,15 @@ impl Simulators {
             ("PAGERDUTY_SERVICE_ID", crate::pagerduty::SERVICE_ID.to_owned()),
             ("PAGERDUTY_FROM_EMAIL", crate::pagerduty::FROM_EMAIL.to_owned()),
             ("PAGERDUTY_API_URL", url.clone()),
-            ("JIRA_URL", url),
+            ("JIRA_URL", url.clone()),
             ("JIRA_API_TOKEN", JIRA_API_TOKEN.to_owned()),
             ("JIRA_PROJECT_KEY", JIRA_PROJECT_KEY.to_owned()),
+            ("CS_CLIENT_ID", CS_CLIENT_ID.to_owned()),
+            ("CS_CLIENT_SECRET", CS_CLIENT_SECRET.to_owned()),
+            ("CS_BASE_URL", url.clone()),
+            ("SNOW_INSTANCE", url),
+            ("SNOW_USERNAME", SNOW_USERNAME.to_owned()),
+            ("SNOW_PASSWORD", SNOW_PASSWORD.to_owned()),
         ];
         // Data Center takes the token alone, as Bearer.
         if self.jira == JiraDeployment::Cloud {

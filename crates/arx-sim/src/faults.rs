@@ -47,12 +47,12 @@ pub enum FaultError {
         rule: String,
     },
     /// A fault that only another vendor can have.
-    #[error("fault `{fault}` in `{rule}` belongs to {vendor} alone")]
+    #[error("fault `{fault}` in `{rule}` belongs to {owners} alone")]
     WrongVendor {
         /// The fault as written.
         fault: String,
         /// Whose fault it is.
-        vendor: Vendor,
+        owners: String,
         /// The rule it stands in.
         rule: String,
     },
@@ -124,6 +124,20 @@ pub(crate) enum Fault {
     SimpleReturn(u32),
     ForeignUrl,
     Lag(Duration),
+    /// CrowdStrike sends the caller to another region's host.
+    WrongRegion(String),
+    /// CrowdStrike answers 200 with errors and some of the resources.
+    ErrorsIn200,
+    /// ServiceNow ran out of time in mid-result; `is_json`: the reply parses all the same.
+    TransactionCancelled {
+        is_json: bool,
+    },
+    /// ServiceNow's page of a hibernating instance.
+    Hibernating,
+    /// ServiceNow drops these fields of a write without a word.
+    IgnoredFields(Vec<String>),
+    /// Somebody edits a ServiceNow record just after it was read.
+    EditedMeanwhile,
 }
 
 /// How a page lies about the next one.
@@ -147,45 +161,63 @@ pub(crate) enum Stage {
     Reply,
 }
 
-/// Name, whose fault it is (`None`: anybody's), and how to read its value.
+/// Name, whose fault it is (nobody's: anybody's), and how to read its value.
 type Reader = fn(Option<&str>) -> Result<Fault, &'static str>;
-const FAULTS: &[(&str, Option<Vendor>, Reader)] = &[
-    ("latency", None, |v| duration(v, None).map(Fault::Latency)),
-    ("429", None, |v| Ok(Fault::TooMany { after_s: v.map(|t| number(Some(t), 0)).transpose()? })),
-    ("429-bare", None, |v| bare(v, Fault::TooManyBare)),
-    ("500", None, |v| bare(v, Fault::ServerError)),
-    ("503", None, |v| bare(v, Fault::Unavailable)),
-    ("reset", None, |v| bare(v, Fault::Reset)),
-    ("down", None, |v| bare(v, Fault::Reset)),
-    ("limit", None, |v| {
+#[rustfmt::skip]
+const FAULTS: &[(&str, &[Vendor], Reader)] = &[
+    ("latency", &[], |v| duration(v, None).map(Fault::Latency)),
+    ("429", &[], |v| Ok(Fault::TooMany { after_s: v.map(|t| number(Some(t), 0)).transpose()? })),
+    ("429-bare", &[], |v| bare(v, Fault::TooManyBare)),
+    ("500", &[], |v| bare(v, Fault::ServerError)),
+    ("503", &[], |v| bare(v, Fault::Unavailable)),
+    ("reset", &[], |v| bare(v, Fault::Reset)),
+    ("down", &[], |v| bare(v, Fault::Reset)),
+    ("limit", &[], |v| {
         const WANTED: &str = "write a count and a window, such as 10/60s";
         let (n, window) = v.and_then(|v| v.split_once('/')).ok_or(WANTED)?;
         let window = duration(Some(window), None)?;
         Ok(Fault::Limit { n_max: number(Some(n), 0)?, window: window.max(WINDOW_MIN) })
     }),
-    ("truncate", None, |v| bare(v, Fault::Truncate)),
-    ("cut", None, |v| bare(v, Fault::Cut)),
-    ("500-after", None, |v| bare(v, Fault::ErrorAfter)),
-    ("drop-after", None, |v| bare(v, Fault::DropAfter)),
-    ("expire-token", Some(Vendor::Wiz), |v| bare(v, Fault::ExpireToken)),
-    ("token-life", Some(Vendor::Wiz), |v| duration(v, None).map(Fault::TokenLife)),
-    ("graphql-error", Some(Vendor::Wiz), |v| {
+    ("truncate", &[], |v| bare(v, Fault::Truncate)),
+    ("cut", &[], |v| bare(v, Fault::Cut)),
+    ("500-after", &[], |v| bare(v, Fault::ErrorAfter)),
+    ("drop-after", &[], |v| bare(v, Fault::DropAfter)),
+    ("expire-token", &[Vendor::Wiz, Vendor::CrowdStrike], |v| bare(v, Fault::ExpireToken)),
+    ("token-life", &[Vendor::Wiz, Vendor::CrowdStrike], |v| duration(v, None).map(Fault::TokenLife)),
+    ("graphql-error", &[Vendor::Wiz], |v| {
         Ok(Fault::GraphqlError(v.unwrap_or("INTERNAL").to_owned()))
     }),
-    ("bad-paging", Some(Vendor::Wiz), |v| match v {
+    ("bad-paging", &[Vendor::Wiz], |v| match v {
         None | Some("null") => Ok(Fault::BadPaging(Paging::Null)),
         Some("repeat") => Ok(Fault::BadPaging(Paging::Repeat)),
         Some("empty") => Ok(Fault::BadPaging(Paging::Empty)),
         Some(_) => Err("write null, repeat or empty"),
     }),
-    ("409-concurrency", Some(Vendor::Qualys), |v| bare(v, Fault::Concurrency)),
-    ("409-rate", Some(Vendor::Qualys), |v| Ok(Fault::Rate { wait_s: number(v, 60)? })),
-    ("simple-return", Some(Vendor::Qualys), |v| {
+    ("409-concurrency", &[Vendor::Qualys], |v| bare(v, Fault::Concurrency)),
+    ("409-rate", &[Vendor::Qualys], |v| Ok(Fault::Rate { wait_s: number(v, 60)? })),
+    ("simple-return", &[Vendor::Qualys], |v| {
         let code = number(v, 2001)?;
         u32::try_from(code).map(Fault::SimpleReturn).map_err(|_| "write a Qualys error code")
     }),
-    ("foreign-url", Some(Vendor::Qualys), |v| bare(v, Fault::ForeignUrl)),
-    ("lag", Some(Vendor::Jira), |v| duration(v, None).map(Fault::Lag)),
+    ("foreign-url", &[Vendor::Qualys], |v| bare(v, Fault::ForeignUrl)),
+    ("lag", &[Vendor::Jira], |v| duration(v, None).map(Fault::Lag)),
+    ("wrong-region", &[Vendor::CrowdStrike], |v| match v {
+        None => Ok(Fault::WrongRegion("us-2".to_owned())),
+        Some(region @ ("us-1" | "us-2" | "us-3" | "eu-1")) => Ok(Fault::WrongRegion(region.to_owned())),
+        Some(_) => Err("write us-1, us-2, us-3 or eu-1"),
+    }),
+    ("errors-in-200", &[Vendor::CrowdStrike], |v| bare(v, Fault::ErrorsIn200)),
+    ("transaction-cancelled", &[Vendor::ServiceNow], |v| match v {
+        None => Ok(Fault::TransactionCancelled { is_json: false }),
+        Some("json") => Ok(Fault::TransactionCancelled { is_json: true }),
+        Some(_) => Err("write json or nothing"),
+    }),
+    ("html", &[Vendor::ServiceNow], |v| bare(v, Fault::Hibernating)),
+    ("ignored-fields", &[Vendor::ServiceNow], |v| {
+        let names: Vec<String> = v.unwrap_or("state").split('+').map(str::to_owned).collect();
+        if names.iter().any(String::is_empty) { Err("write field names joined by +") } else { Ok(Fault::IgnoredFields(names)) }
+    }),
+    ("edited-meanwhile", &[Vendor::ServiceNow], |v| bare(v, Fault::EditedMeanwhile)),
 ];
 
 fn names() -> String {
@@ -236,7 +268,13 @@ impl Fault {
             | Self::Rate { .. }
             | Self::SimpleReturn(_)
             | Self::ForeignUrl
-            | Self::Lag(_) => Stage::Within,
+            | Self::Lag(_)
+            | Self::WrongRegion(_)
+            | Self::ErrorsIn200
+            | Self::TransactionCancelled { .. }
+            | Self::Hibernating
+            | Self::IgnoredFields(_)
+            | Self::EditedMeanwhile => Stage::Within,
             Self::ErrorAfter | Self::DropAfter => Stage::Committed,
             Self::Truncate | Self::Cut => Stage::Reply,
         }
@@ -246,10 +284,17 @@ impl Fault {
     fn fits(&self, operation: &str) -> bool {
         match self {
             Self::Lag(_) => operation == "issues.create" || operation == "issues.bulk_create",
-            Self::TokenLife(_) => operation == "oauth.token",
-            Self::ExpireToken | Self::GraphqlError(_) | Self::BadPaging(_) => {
-                operation.starts_with("graphql.")
+            Self::TokenLife(_) => operation == "oauth.token" || operation == "oauth2.token",
+            Self::ExpireToken => {
+                operation.starts_with("graphql.") || operation.starts_with("devices.")
             }
+            Self::GraphqlError(_) | Self::BadPaging(_) => operation.starts_with("graphql."),
+            Self::ErrorsIn200 => operation.starts_with("devices."),
+            Self::TransactionCancelled { .. } => {
+                operation.starts_with("table.list") || operation.starts_with("table.get")
+            }
+            Self::EditedMeanwhile => operation.starts_with("table.get"),
+            Self::IgnoredFields(_) => operation.starts_with("table.update"),
             _ => true,
         }
     }
@@ -311,13 +356,19 @@ impl Rule {
             Some((name, value)) => (name, Some(value)),
             None => (rest, None),
         };
-        let Some((_, owner, read)) = FAULTS.iter().find(|(known, ..)| *known == name) else {
+        let Some((_, owners, read)) = FAULTS.iter().find(|(known, ..)| *known == name) else {
             return Err(FaultError::UnknownFault { fault: name.to_owned(), rule: rule() });
         };
         let fault = read(value).map_err(|wanted| bad("value", value.unwrap_or(""), wanted))?;
 
         let (vendor, operation) = match target {
-            None => (*owner, None),
+            None => (
+                match owners {
+                    [owner] => Some(*owner),
+                    _ => None,
+                },
+                None,
+            ),
             Some(target) => {
                 let (vendor, operation) = match target.split_once('.') {
                     Some((vendor, operation)) => (vendor, Some(operation.to_owned())),
@@ -327,11 +378,10 @@ impl Rule {
                     vendor: vendor.to_owned(),
                     rule: rule(),
                 })?;
-                if let Some(owner) = owner
-                    && *owner != found
-                {
-                    let fault = name.to_owned();
-                    return Err(FaultError::WrongVendor { fault, vendor: *owner, rule: rule() });
+                if !owners.is_empty() && !owners.contains(&found) {
+                    let owners: Vec<&str> = owners.iter().map(|owner| owner.name()).collect();
+                    let (fault, owners) = (name.to_owned(), owners.join(" and "));
+                    return Err(FaultError::WrongVendor { fault, owners, rule: rule() });
                 }
                 (Some(found), operation)
             }

@@ -1,4 +1,4 @@
-//! Faithful loopback simulators of Wiz, Qualys, PagerDuty and Jira.
+//! Faithful loopback simulators of Wiz, Qualys, PagerDuty, Jira, CrowdStrike and ServiceNow.
 //!
 //! One port speaks the wire formats of all of them, over http and https, keeps an effect ledger of
 //! every accepted write, and misbehaves on demand. It is written from the vendors' documentation
@@ -10,6 +10,7 @@
 #![recursion_limit = "256"]
 
 mod control;
+mod crowdstrike;
 mod environment;
 mod estate;
 mod faults;
@@ -19,7 +20,9 @@ mod ledger;
 mod pagerduty;
 mod qualys;
 mod server;
+mod servicenow;
 mod tls;
+mod wave;
 mod wiz;
 mod world;
 
@@ -33,15 +36,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use control::{Control, IncidentView, IssueView};
+pub use control::{Control, IncidentView, IssueView, TicketView};
 pub use estate::{GeneratedScenario, Scenario, ScenarioError};
 pub use faults::{FaultError, Faults};
 pub use ledger::Entry;
+pub use wave::Expected;
 
 /// A simulated vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,11 +60,16 @@ pub enum Vendor {
     PagerDuty,
     /// Jira, Cloud or Data Center.
     Jira,
+    /// CrowdStrike Falcon, host sensors.
+    CrowdStrike,
+    /// ServiceNow, tickets by the Table API.
+    ServiceNow,
 }
 
 impl Vendor {
     /// Every simulated vendor.
-    pub const ALL: [Self; 4] = [Self::Wiz, Self::Qualys, Self::PagerDuty, Self::Jira];
+    pub const ALL: [Self; 6] =
+        [Self::Wiz, Self::Qualys, Self::PagerDuty, Self::Jira, Self::CrowdStrike, Self::ServiceNow];
 
     /// The vendor's name in specifications and ledgers.
     pub fn name(self) -> &'static str {
@@ -68,6 +78,8 @@ impl Vendor {
             Self::Qualys => "qualys",
             Self::PagerDuty => "pagerduty",
             Self::Jira => "jira",
+            Self::CrowdStrike => "crowdstrike",
+            Self::ServiceNow => "servicenow",
         }
     }
 
@@ -123,6 +135,8 @@ pub struct Options {
     pub tls_urls: bool,
     /// Which Jira is simulated.
     pub jira: JiraDeployment,
+    /// The vendors' time, which then stands still until [`Control::advance`]; none: the real time.
+    pub now: Option<Timestamp>,
 }
 
 /// Why the simulators did not start.

@@ -1,4 +1,4 @@
-//! What every request sees: the four services and what they share.
+//! What every request sees: the services and what they share.
 //!
 //! A service is a pure function of a request and its own state; it never touches a socket.
 //! A further vendor is one module, one variant of [`crate::Vendor`] and one line here.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 
+use crate::crowdstrike::CrowdStrike;
 use crate::estate::Estate;
 use crate::faults::{Armed, Fault};
 use crate::http::{Reply, Request, Route};
@@ -16,26 +17,30 @@ use crate::jira::Jira;
 use crate::ledger::{Ledger, Write};
 use crate::pagerduty::PagerDuty;
 use crate::qualys::Qualys;
+use crate::servicenow::{self, ServiceNow};
+use crate::wave::Wave;
 use crate::wiz::Wiz;
 use crate::{Options, SimError, Vendor};
 
 /// What all services share.
 pub(crate) struct Shared {
     pub estate: Estate,
+    pub wave: Wave,
     pub ledger: Ledger,
     pub faults: Armed,
     pub seed: u64,
     down: [AtomicBool; Vendor::ALL.len()],
+    /// Where the vendors' clock stands still, if it does.
+    pinned: Option<Timestamp>,
     /// How far the vendors' clock is ahead, in milliseconds.
     ahead_ms: AtomicI64,
 }
 
 impl Shared {
     /// The vendors' time.
-    #[expect(clippy::disallowed_methods, reason = "the vendors keep their own time")]
     pub fn now(&self) -> Timestamp {
         let ahead = self.ahead_ms.load(Ordering::Relaxed).milliseconds();
-        let now = Timestamp::now();
+        let now = self.pinned.unwrap_or_else(real_time);
         now.checked_add(ahead).unwrap_or(now)
     }
 
@@ -58,6 +63,11 @@ impl Shared {
             down.store(is_down, Ordering::Relaxed);
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the vendors keep their own time")]
+fn real_time() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Why a service refuses a request it would otherwise answer.
@@ -98,16 +108,25 @@ pub(crate) struct World {
     pub qualys: Qualys,
     pub pagerduty: PagerDuty,
     pub jira: Jira,
+    pub crowdstrike: CrowdStrike,
+    pub servicenow: ServiceNow,
 }
 
 impl World {
     pub fn new(options: &Options) -> Result<Self, SimError> {
+        let estate = Estate::new(&options.scenario, options.seed);
+        let ledger = Ledger::open(options.ledger.as_deref())?;
+        // A second process on one ledger must see the same scans at the same times.
+        let started = options.now.unwrap_or_else(real_time);
+        let at = servicenow::wave_time(&ledger).unwrap_or(started);
         let shared = Arc::new(Shared {
-            estate: Estate::new(&options.scenario, options.seed),
-            ledger: Ledger::open(options.ledger.as_deref())?,
+            wave: Wave::new(&options.scenario, &estate, at),
+            estate,
+            ledger,
             faults: Armed::new(options.faults.clone(), options.seed),
             seed: options.seed,
             down: Default::default(),
+            pinned: options.now,
             ahead_ms: AtomicI64::new(0),
         });
         Ok(Self {
@@ -115,11 +134,13 @@ impl World {
             qualys: Qualys::new(shared.clone()),
             pagerduty: PagerDuty::new(shared.clone()),
             jira: Jira::new(shared.clone(), options.jira),
+            crowdstrike: CrowdStrike::new(shared.clone()),
+            servicenow: ServiceNow::new(shared.clone()),
             shared,
         })
     }
 
     pub fn services(&self) -> [&dyn Service; Vendor::ALL.len()] {
-        [&self.wiz, &self.qualys, &self.pagerduty, &self.jira]
+        [&self.wiz, &self.qualys, &self.pagerduty, &self.jira, &self.crowdstrike, &self.servicenow]
     }
 }

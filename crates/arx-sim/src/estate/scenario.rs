@@ -6,6 +6,7 @@ use std::str::FromStr;
 const ROWS_MAX: u64 = 50_000_000;
 const CVES_MAX: u64 = 200_000;
 const ASSETS_MAX: u64 = 500_000;
+const TICKETS_MAX: u64 = 20_000;
 
 /// Which company the scanners look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct GeneratedScenario {
     pub assets: u64,
     /// Percentage of CVEs that are critical (Qualys severity 5); the others are high.
     pub critical: u64,
+    /// Tickets that wait for a patch to be verified, each with a host of its own.
+    pub tickets: u64,
 }
 
 impl Default for GeneratedScenario {
@@ -45,6 +48,7 @@ impl Default for GeneratedScenario {
             cves: 1_000,
             assets: 5_000,
             critical: 100,
+            tickets: 0,
         }
     }
 }
@@ -54,12 +58,12 @@ impl Default for GeneratedScenario {
 pub enum ScenarioError {
     /// No scenario of that name.
     #[error(
-        "unknown scenario `{0}`; known: default, empty, generated:seed=N,findings=N,detections=N,cves=N,assets=N,critical=P"
+        "unknown scenario `{0}`; known: default, empty, generated:seed=N,findings=N,detections=N,cves=N,assets=N,critical=P,tickets=N"
     )]
     Unknown(String),
     /// No such parameter.
     #[error(
-        "unknown parameter `{0}` of the generated scenario; known: seed, findings, detections, cves, assets, critical"
+        "unknown parameter `{0}` of the generated scenario; known: seed, findings, detections, cves, assets, critical, tickets"
     )]
     UnknownParameter(String),
     /// Not a number, or out of bounds.
@@ -101,6 +105,7 @@ fn generated(parameters: &str) -> Result<GeneratedScenario, ScenarioError> {
             "cves" => (&mut size.cves, 1, CVES_MAX),
             "assets" => (&mut size.assets, 1, ASSETS_MAX),
             "critical" => (&mut size.critical, 0, 100),
+            "tickets" => (&mut size.tickets, 0, TICKETS_MAX),
             _ => return Err(ScenarioError::UnknownParameter(name.to_owned())),
         };
         *slot = value.parse().ok().filter(|n| (min..=max).contains(n)).ok_or_else(|| {

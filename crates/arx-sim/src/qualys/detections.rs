@@ -12,6 +12,7 @@ use super::{Call, Problem, xml};
 use crate::estate::{Asset, DAY, Detection, Qid, TODAY, push_time, time, uuid};
 use crate::faults::mix;
 use crate::http::Reply;
+use crate::wave::Scanned;
 use crate::world::Shared;
 
 const ROOT: &str = "HOST_LIST_VM_DETECTION_OUTPUT";
@@ -31,13 +32,14 @@ const KNOWN: &[&str] = &[
     "show_tags", "show_qds", "detection_updated_since", "detection_updated_before",
     "max_days_since_detection_updated", "vm_scan_since", "no_vm_scan_since", "vm_scan_date_after",
     "vm_scan_date_before", "output_format", "echo_request", "os_pattern", "show_asset_id",
+    "network_ids",
 ];
 
 #[rustfmt::skip]
 const KNOWN_HOSTS: &[&str] = &[
     "action", "truncation_limit", "ids", "id_min", "id_max", "ips", "details", "vm_scan_since",
     "no_vm_scan_since", "vm_scan_date_after", "vm_scan_date_before", "show_tags", "echo_request",
-    "show_asset_id", "show_cloud_tags", "show_trurisk",
+    "show_asset_id", "show_cloud_tags", "show_trurisk", "network_ids", "os_pattern",
 ];
 
 /// Which hosts are asked for.
@@ -45,19 +47,52 @@ struct HostFilter {
     ids: Option<Ranges>,
     id_min: u64,
     id_max: u64,
-    ips: Option<BTreeSet<Ipv4Addr>>,
+    ips: Option<Addresses>,
     scanned_after: Option<i64>,
     scanned_before: Option<i64>,
     os: Option<String>,
+    networks: Option<Ranges>,
+}
+
+/// Single addresses and ranges of them.
+struct Addresses {
+    single: BTreeSet<Ipv4Addr>,
+    ranges: Vec<(Ipv4Addr, Ipv4Addr)>,
+}
+
+impl Addresses {
+    fn of(all: Vec<(Ipv4Addr, Ipv4Addr)>) -> Self {
+        let (single, ranges): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(low, high)| low == high);
+        Self { single: single.into_iter().map(|(ip, _)| ip).collect(), ranges }
+    }
+
+    fn holds(&self, ip: &str) -> bool {
+        ip.parse().is_ok_and(|ip: Ipv4Addr| {
+            self.single.contains(&ip)
+                || self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&ip))
+        })
+    }
 }
 
 impl HostFilter {
     fn read(parameters: &Parameters) -> Result<Self, Problem> {
         let ips = parameters.last("ips").map(|text| {
             let parse = |ip: &str| {
-                ip.trim().parse().map_err(|_| Problem::invalid("ips", text, "not an IP address"))
+                ip.trim()
+                    .parse::<Ipv4Addr>()
+                    .map_err(|_| Problem::invalid("ips", text, "not an IP address"))
             };
-            text.split(',').map(parse).collect::<Result<BTreeSet<Ipv4Addr>, _>>()
+            let range = |part: &str| {
+                let (low, high) = part.split_once('-').unwrap_or((part, part));
+                let (low, high) = (parse(low)?, parse(high)?);
+                if low > high {
+                    Err(Problem::invalid("ips", text, "not a range"))
+                } else {
+                    Ok((low, high))
+                }
+            };
+            text.split(',').map(range).collect::<Result<Vec<_>, _>>()
         });
         let since = match parameters.date("vm_scan_since")? {
             Some(at) => Some(at),
@@ -71,7 +106,8 @@ impl HostFilter {
             ids: parameters.ranges("ids")?,
             id_min: parameters.number("id_min")?.unwrap_or(0),
             id_max: parameters.number("id_max")?.unwrap_or(u64::MAX),
-            ips: ips.transpose()?,
+            ips: ips.transpose()?.map(Addresses::of),
+            networks: parameters.ranges("network_ids")?,
             scanned_after: since,
             scanned_before: before,
             os: parameters.last("os_pattern").map(str::to_lowercase),
@@ -79,15 +115,28 @@ impl HostFilter {
     }
 
     fn keeps(&self, asset: &Asset, host_id: u64, scanned: i64) -> bool {
+        self.keeps_host(host_id, &asset.ip, 0, Some(scanned), asset.os)
+    }
+
+    fn keeps_scanned(&self, host: &Scanned) -> bool {
+        self.keeps_host(host.host_id, &host.ip, host.network, host.scanned, host.os)
+    }
+
+    fn keeps_host(
+        &self,
+        host_id: u64,
+        ip: &str,
+        network: u64,
+        scanned: Option<i64>,
+        os: &str,
+    ) -> bool {
         (self.id_min..=self.id_max).contains(&host_id)
             && self.ids.as_ref().is_none_or(|ids| ids.contains(host_id))
-            && self
-                .ips
-                .as_ref()
-                .is_none_or(|ips| asset.ip.parse().is_ok_and(|ip: Ipv4Addr| ips.contains(&ip)))
-            && self.scanned_after.is_none_or(|after| scanned >= after)
-            && self.scanned_before.is_none_or(|before| scanned < before)
-            && self.os.as_ref().is_none_or(|os| asset.os.to_lowercase().contains(os.as_str()))
+            && self.ips.as_ref().is_none_or(|ips| ips.holds(ip))
+            && self.networks.as_ref().is_none_or(|networks| networks.contains(network))
+            && self.scanned_after.is_none_or(|after| scanned.is_some_and(|at| at >= after))
+            && self.scanned_before.is_none_or(|before| scanned.is_some_and(|at| at < before))
+            && self.os.as_ref().is_none_or(|wanted| os.to_lowercase().contains(wanted.as_str()))
     }
 }
 
@@ -236,21 +285,38 @@ impl Pages {
         let shared = self.shared.clone();
         let estate = &shared.estate;
         while out.len() < CHUNK_BYTES {
-            let Some(asset) = estate.hosts.get(self.next).and_then(|a| estate.assets.get(*a))
-            else {
-                self.finish(&mut out, None);
-                return Some(out);
-            };
             let host = self.next;
             self.next += 1;
+            let Some(asset) = estate.hosts.get(host).and_then(|a| estate.assets.get(*a)) else {
+                // The wave's hosts follow: their ids are above those of the estate.
+                let wave = shared.wave.scanned();
+                let Some(scanned) = wave.get(host - estate.hosts.len()) else {
+                    self.finish(&mut out, None);
+                    return Some(out);
+                };
+                if !self.hosts.keeps_scanned(scanned) {
+                    continue;
+                }
+                let mut found = scanned.detections.clone();
+                self.keep_wanted(&mut found);
+                if found.is_empty() {
+                    continue;
+                }
+                if self.n_hosts == self.limit {
+                    self.finish(&mut out, Some(scanned.host_id));
+                    return Some(out);
+                }
+                self.start_host(&mut out);
+                push_scanned(&mut out, scanned);
+                self.push_detections(&mut out, &found);
+                continue;
+            };
             let host_id = asset.host_id.unwrap_or(0);
             if !self.hosts.keeps(asset, host_id, last_scan(host_id)) {
                 continue;
             }
             let mut found = estate.detections(host);
-            found.retain(|detection| {
-                estate.qids.get(detection.qid).is_some_and(|q| self.detections.keeps(detection, q))
-            });
+            self.keep_wanted(&mut found);
             if found.is_empty() {
                 continue;
             }
@@ -258,15 +324,27 @@ impl Pages {
                 self.finish(&mut out, Some(host_id));
                 return Some(out);
             }
-            if self.n_hosts == 0 {
-                out.push_str("    <HOST_LIST>\n");
-            } else if self.n_hosts.is_multiple_of(KEEP_ALIVE_HOSTS as u64) {
-                out.push_str(&format!("<!-- keep-alive for {ROOT} -->\n"));
-            }
-            self.n_hosts += 1;
+            self.start_host(&mut out);
             self.push_host(&mut out, asset, host_id, &found);
         }
         Some(out)
+    }
+
+    fn keep_wanted(&self, found: &mut Vec<Detection>) {
+        found.retain(|detection| {
+            let qid = self.shared.estate.qids.get(detection.qid);
+            qid.is_some_and(|qid| self.detections.keeps(detection, qid))
+        });
+    }
+
+    fn start_host(&mut self, out: &mut String) {
+        if self.n_hosts == 0 {
+            out.push_str("    <HOST_LIST>\n");
+        } else if self.n_hosts.is_multiple_of(KEEP_ALIVE_HOSTS as u64) {
+            out.push_str(&format!("<!-- keep-alive for {ROOT} -->\n"));
+        }
+        self.n_hosts += 1;
+        out.push_str("      <HOST>\n");
     }
 
     fn finish(&mut self, out: &mut String, next_id: Option<u64>) {
@@ -285,7 +363,6 @@ impl Pages {
     }
 
     fn push_host(&self, out: &mut String, asset: &Asset, host_id: u64, found: &[Detection]) {
-        out.push_str("      <HOST>\n");
         push_identity(out, asset, host_id);
         if self.detections.has_tags
             && let Some(project) = self.shared.estate.project_of(asset)
@@ -296,6 +373,10 @@ impl Pages {
                 xml::cdata(project.name)
             ));
         }
+        self.push_detections(out, found);
+    }
+
+    fn push_detections(&self, out: &mut String, found: &[Detection]) {
         out.push_str("        <DETECTION_LIST>\n");
         for detection in found {
             if let Some(qid) = self.shared.estate.qids.get(detection.qid) {
@@ -391,6 +472,62 @@ fn push_identity(out: &mut String, asset: &Asset, host_id: u64) {
     );
 }
 
+/// A host of the patch wave: what the scanner never learned, the record leaves out.
+fn push_scanned(out: &mut String, host: &Scanned) {
+    let mut tag = |name: &str, text: &str, is_cdata: bool| {
+        if !text.is_empty() {
+            let text = if is_cdata { xml::cdata(text) } else { text.to_owned() };
+            out.push_str(&format!("        <{name}>{text}</{name}>\n"));
+        }
+    };
+    tag("ID", &host.host_id.to_string(), false);
+    tag("ASSET_ID", &(host.host_id + 20_000_000).to_string(), false);
+    tag("IP", &host.ip, false);
+    tag("TRACKING_METHOD", host.tracking, false);
+    tag("NETWORK_ID", &host.network.to_string(), false);
+    tag("OS", host.os, true);
+    tag("DNS", &host.dns, true);
+    if let Some((name, domain)) = host.dns.split_once('.') {
+        let [name, domain, whole] = [name, domain, &host.dns].map(xml::cdata);
+        let data = format!(
+            "\n          <HOSTNAME>{name}</HOSTNAME>\n          <DOMAIN>{domain}</DOMAIN>\n          <FQDN>{whole}</FQDN>\n        "
+        );
+        tag("DNS_DATA", &data, false);
+    }
+    tag("NETBIOS", &host.netbios, true);
+    tag("QG_HOSTID", &host.agent, true);
+    if let Some(at) = host.scanned {
+        tag("LAST_SCAN_DATETIME", &time(at), false);
+        tag("LAST_VM_SCANNED_DATE", &time(at), false);
+        tag("LAST_VM_SCANNED_DURATION", "142", false);
+    }
+    if let Some(at) = host.authenticated {
+        tag("LAST_VM_AUTH_SCANNED_DATE", &time(at), false);
+    }
+}
+
+/// One host of a host list.
+enum Listed<'w> {
+    Asset(&'w Asset, u64),
+    Scanned(&'w Scanned),
+}
+
+impl Listed<'_> {
+    fn id(&self) -> u64 {
+        match self {
+            Self::Asset(_, id) => *id,
+            Self::Scanned(host) => host.host_id,
+        }
+    }
+
+    fn push(&self, out: &mut String) {
+        match self {
+            Self::Asset(asset, id) => push_identity(out, asset, *id),
+            Self::Scanned(host) => push_scanned(out, host),
+        }
+    }
+}
+
 /// Host list: `details=None` gives ids alone.
 pub(super) fn hosts(call: &Call<'_>, parameters: &Parameters) -> Result<Reply, Problem> {
     const ROOT: &str = "HOST_LIST_OUTPUT";
@@ -403,34 +540,38 @@ pub(super) fn hosts(call: &Call<'_>, parameters: &Parameters) -> Result<Reply, P
         n => n as usize,
     };
     let estate = &call.shared.estate;
-    let mut found = estate.hosts.iter().filter_map(|a| estate.assets.get(*a)).filter_map(|asset| {
+    let assets = estate.hosts.iter().filter_map(|a| estate.assets.get(*a)).filter_map(|asset| {
         let id = asset.host_id?;
-        filter.keeps(asset, id, last_scan(id)).then_some((asset, id))
+        filter.keeps(asset, id, last_scan(id)).then_some(Listed::Asset(asset, id))
     });
+    let wave = call.shared.wave.scanned();
+    let wave = wave.iter().filter(|host| filter.keeps_scanned(host)).map(Listed::Scanned);
+    let mut found = assets.chain(wave);
 
     let mut out = xml::open(call, ROOT);
     let list = if is_ids_only { "ID_SET" } else { "HOST_LIST" };
     let mut n = 0;
-    for (asset, id) in found.by_ref().take(limit) {
+    for host in found.by_ref().take(limit) {
         if n == 0 {
             out.push_str(&format!("    <{list}>\n"));
         }
         n += 1;
         if is_ids_only {
-            out.push_str(&format!("      <ID>{id}</ID>\n"));
+            out.push_str(&format!("      <ID>{}</ID>\n", host.id()));
         } else {
             out.push_str("      <HOST>\n");
-            push_identity(&mut out, asset, id);
+            host.push(&mut out);
             out.push_str("      </HOST>\n");
         }
     }
     if n > 0 {
         out.push_str(&format!("    </{list}>\n"));
     }
-    if let Some((_, next)) = found.next() {
+    if let Some(next) = found.next() {
         out.push_str(&format!(
-            "    <WARNING>\n      <CODE>1980</CODE>\n      <TEXT>{limit} record limit exceeded. Use URL to get next batch of results.</TEXT>\n      <URL><![CDATA[{}&id_min={next}]]></URL>\n    </WARNING>\n",
-            next_link(call, parameters).replace("&output_format=XML", "")
+            "    <WARNING>\n      <CODE>1980</CODE>\n      <TEXT>{limit} record limit exceeded. Use URL to get next batch of results.</TEXT>\n      <URL><![CDATA[{}&id_min={}]]></URL>\n    </WARNING>\n",
+            next_link(call, parameters).replace("&output_format=XML", ""),
+            next.id()
         ));
     }
     out.push_str(&xml::close(ROOT));

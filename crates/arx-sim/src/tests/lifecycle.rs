@@ -133,6 +133,9 @@ async fn the_environment_names_everything() {
     assert_eq!(
         names,
         [
+            "CS_BASE_URL",
+            "CS_CLIENT_ID",
+            "CS_CLIENT_SECRET",
             "JIRA_API_TOKEN",
             "JIRA_EMAIL",
             "JIRA_PROJECT_KEY",
@@ -144,6 +147,9 @@ async fn the_environment_names_everything() {
             "QUALYS_PASSWORD",
             "QUALYS_URL",
             "QUALYS_USERNAME",
+            "SNOW_INSTANCE",
+            "SNOW_PASSWORD",
+            "SNOW_USERNAME",
             "WIZ_API_URL",
             "WIZ_AUTH_URL",
             "WIZ_CLIENT_ID",
