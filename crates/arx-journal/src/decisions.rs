@@ -114,38 +114,59 @@ impl Tx<'_> {
 
 impl Reader<'_> {
     /// How many writes of a workflow were let through after `since`: permitted, or escalated and
-    /// approved.
+    /// approved. Counts no further than `at_most`, so that a busy hour costs no more than that.
     pub fn count_writes(
         &self,
         world: &World,
         workflow: &str,
         since: Timestamp,
+        at_most: u32,
     ) -> Result<u32, JournalError> {
         let count = self.row(
-            "SELECT count(*) FROM decisions WHERE workflow = ?1 AND world = ?2 AND at > ?3 \
-             AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL)",
-            params![workflow, world.as_str(), Micros(since)],
+            "SELECT count(*) FROM (SELECT 1 FROM decisions \
+             WHERE workflow = ?1 AND world = ?2 AND at > ?3 AND access = 'write' \
+             AND (verdict = 'PERMIT' OR approval IS NOT NULL) LIMIT ?4)",
+            params![workflow, world.as_str(), Micros(since), at_most],
             |row| row.get(0),
         )?;
         Ok(count.unwrap_or(0))
     }
 
-    /// How many of these writes were of an operation that matches.
+    /// How many of these writes were of an operation that matches; again no further than
+    /// `at_most`.
     pub fn count_writes_matching(
         &self,
         world: &World,
         workflow: &str,
         since: Timestamp,
+        at_most: u32,
         matches: impl Fn(&Operation) -> bool,
     ) -> Result<u32, JournalError> {
-        let counts = self.rows(
-            "SELECT operation, count(*) FROM decisions WHERE workflow = ?1 AND world = ?2 \
-             AND at > ?3 AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL) \
-             GROUP BY operation",
-            params![workflow, world.as_str(), Micros(since)],
-            |row| Ok((row.get::<_, Text<Operation>>(0)?.0, row.get::<_, u32>(1)?)),
-        )?;
-        Ok(counts.iter().filter(|(operation, _)| matches(operation)).map(|(_, n)| n).sum())
+        let count = || -> rusqlite::Result<u32> {
+            let mut statement = self.connection().prepare_cached(
+                "SELECT operation FROM decisions WHERE workflow = ?1 AND world = ?2 \
+                 AND at > ?3 AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL)",
+            )?;
+            let mut rows = statement.query(params![workflow, world.as_str(), Micros(since)])?;
+            let mut known: Vec<(String, bool)> = Vec::new();
+            let mut count = 0;
+            while count < at_most
+                && let Some(row) = rows.next()?
+            {
+                let name = row.get_ref(0)?.as_str()?;
+                let counts = match known.iter().find(|(operation, _)| operation == name) {
+                    Some((_, counts)) => *counts,
+                    None => {
+                        let counts = matches(&row.get::<_, Text<Operation>>(0)?.0);
+                        known.push((name.to_owned(), counts));
+                        counts
+                    }
+                };
+                count += u32::from(counts);
+            }
+            Ok(count)
+        };
+        count().map_err(|error| self.name(error))
     }
 
     /// Decisions, oldest first, a page at a time.

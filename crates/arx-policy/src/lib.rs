@@ -24,4 +24,4 @@ pub use period::{PERIOD_DAYS_MAX, Period, PeriodError};
 pub use policy::{
     LIMITS_MAX, Limit, Policy, PolicyError, PolicyErrorKind, RISK_THRESHOLD_MAX, RULES_MAX, Request,
 };
-pub use score::score;
+pub use score::{WRITES_COUNTED_MAX, score};

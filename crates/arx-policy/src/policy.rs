@@ -415,11 +415,7 @@ impl Policy {
                         .push(format!("{count} of {max} per {per} passed on `{operation}`"));
                     continue;
                 }
-                Some(count) => {
-                    format!(
-                        "the limit of {max} per {per} on `{operation}` is reached: {count} passed"
-                    )
-                }
+                Some(_) => format!("the limit of {max} per {per} on `{operation}` is reached"),
                 None => format!("what passed under the limit on `{operation}` is not known"),
             };
             let verdict = match limit.beyond {

@@ -2,6 +2,9 @@
 
 use arx_types::{Access, Operation, OperationSpec, RiskClass, RiskFactor, RiskScore, Target};
 
+/// Writes of the last hour beyond which one more adds nothing to the score.
+pub const WRITES_COUNTED_MAX: u32 = 100;
+
 /// The score of one call. `writes_last_hour` counts the workflow's writes before this one.
 ///
 /// It never falls when `writes_last_hour` or the target's weight rises, and always lies in the
@@ -22,7 +25,12 @@ pub fn score(
         Access::Read => (0, "a read".to_owned()),
         Access::Write => (
             frequency_points(writes_last_hour),
-            format!("{writes_last_hour} writes in the last hour"),
+            match writes_last_hour {
+                WRITES_COUNTED_MAX.. => {
+                    format!("{WRITES_COUNTED_MAX} or more writes in the last hour")
+                }
+                few => format!("{few} writes in the last hour"),
+            },
         ),
     };
     let (target, target_on) = if spec.targeted {
@@ -73,8 +81,8 @@ fn frequency_points(writes_last_hour: u32) -> u8 {
         0..10 => 0,
         10..25 => 3,
         25..50 => 6,
-        50..100 => 10,
-        100.. => 15,
+        50..WRITES_COUNTED_MAX => 10,
+        WRITES_COUNTED_MAX.. => 15,
     }
 }
 

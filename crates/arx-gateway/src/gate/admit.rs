@@ -4,7 +4,7 @@ use arx_audit::LeafKind;
 use arx_journal::{
     Effect, Intended, JournalError, LeafDraft, NewDecision, NewIntent, Packed, TakenApproval, Tx,
 };
-use arx_policy::Request;
+use arx_policy::{Request, WRITES_COUNTED_MAX};
 use arx_types::{Access, ApprovalId, Decision, Digest, EffectState, OperationSpec, Verdict};
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -350,7 +350,10 @@ impl Case {
         let ctx = &self.ctx;
         let is_write = self.spec.is_some_and(|spec| spec.access == Access::Write);
         let writes_last_hour = if is_write {
-            tx.count_writes(&ctx.world, &ctx.workflow, now - FREQUENCY_WINDOW)?
+            {
+                let since = now - FREQUENCY_WINDOW;
+                tx.count_writes(&ctx.world, &ctx.workflow, since, WRITES_COUNTED_MAX)?
+            }
         } else {
             0
         };
@@ -360,9 +363,8 @@ impl Case {
                 let since = now
                     - SignedDuration::try_from(limit.window().as_duration())
                         .unwrap_or(SignedDuration::MAX);
-                tx.count_writes_matching(&ctx.world, &ctx.workflow, since, |operation| {
-                    limit.matches(operation)
-                })?
+                let counts = |operation: &_| limit.matches(operation);
+                tx.count_writes_matching(&ctx.world, &ctx.workflow, since, limit.max(), counts)?
             } else {
                 0
             };

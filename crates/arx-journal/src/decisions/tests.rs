@@ -76,11 +76,11 @@ fn only_writes_that_were_let_through_count_and_only_for_a_while() {
         let since = journal.clock().now() - jiff::SignedDuration::from_hours(1);
         read(&journal, |reader| {
             let of = |connector: &str| {
-                reader.count_writes_matching(&world, workflow, since, |operation| {
+                reader.count_writes_matching(&world, workflow, since, u32::MAX, |operation| {
                     operation.connector == connector
                 })
             };
-            let all = reader.count_writes(&world, workflow, since)?;
+            let all = reader.count_writes(&world, workflow, since, u32::MAX)?;
             Ok((all, of("pagerduty")?, of("jira")?))
         })
     };

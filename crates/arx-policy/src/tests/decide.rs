@@ -142,15 +142,15 @@ fn limits_hold_back_the_write_after_the_last() {
     assert_snapshot!(explain(&def, &counted(&[50, 9, 59])), @r#"
     ESCALATE by limit pagerduty.incidents:create
     rule `page` permits `pagerduty.incidents:create`
-    the limit of 50 per 1h on `pagerduty.incidents:create` is reached: 50 passed
+    the limit of 50 per 1h on `pagerduty.incidents:create` is reached
     59 of 60 per 1h passed on `*`
     risk score 35 is not above the threshold of 70
     "#);
     assert_snapshot!(explain(&def, &counted(&[50, 9, 60])), @r#"
     DENY by limit *
     rule `page` permits `pagerduty.incidents:create`
-    the limit of 50 per 1h on `pagerduty.incidents:create` is reached: 50 passed
-    the limit of 60 per 1h on `*` is reached: 60 passed
+    the limit of 50 per 1h on `pagerduty.incidents:create` is reached
+    the limit of 60 per 1h on `*` is reached
     risk score 35 is not above the threshold of 70
     "#);
     assert_snapshot!(explain(&def, &counted(&[49])), @r#"
