@@ -119,10 +119,14 @@ pub(crate) async fn read_token(
     })
 }
 
-/// The words of an OAuth error reply (RFC 6749 section 5.2), or of any other.
+/// The words of an OAuth error reply (RFC 6749 section 5.2), of one that lists `errors` with a
+/// `message`, or of any other.
 fn oauth_error(reply: &request::Response) -> String {
     let value: serde_json::Value = reply.json().unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+    if let Some(listed) = value.pointer("/errors/0/message").and_then(|v| v.as_str()) {
+        return request::excerpt(listed.as_bytes());
+    }
     match (text("error"), text("error_description")) {
         (Some(error), Some(description)) => format!("{error}: {description}"),
         (Some(only), None) | (None, Some(only)) => only,

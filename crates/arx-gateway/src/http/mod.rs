@@ -433,10 +433,7 @@ impl GovernedHttp {
             {
                 Ok(url)
             }
-            Some(url) => Err(HttpError::RedirectedAway {
-                host: url.host_str().unwrap_or("an address without a host").to_owned(),
-            }),
-            None => Err(HttpError::RedirectedAway { host: "nowhere".to_owned() }),
+            _ => Err(elsewhere(from, headers)),
         }
     }
 
@@ -525,7 +522,11 @@ impl GovernedHttp {
                 Err(error) => HttpError::Unreachable { why: describe(&error) },
                 Ok(reply) => {
                     let status = reply.status().as_u16();
-                    if let Some(pushback) = standard_pushback(status, reply.headers()) {
+                    // A credential is sent to the token endpoint that was configured, and not on.
+                    if (300..400).contains(&status) {
+                        return Err(elsewhere(token_url, reply.headers()));
+                    }
+                    if let Some(pushback) = self.connector.pushback(status, reply.headers(), b"") {
                         let failure = self.unavailable(status, b"", attempts.failures);
                         attempts.after_pushback(pushback, &self.budget, failure)?;
                         tokio::time::sleep(attempts.last_wait).await;
@@ -545,6 +546,16 @@ impl GovernedHttp {
             attempts.after_failure(failure).await?;
         }
     }
+}
+
+/// The error of a redirect that is not followed.
+fn elsewhere(from: &Url, headers: &HeaderMap) -> HttpError {
+    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let host = match location.and_then(|text| from.join(text).ok()) {
+        Some(url) => url.host_str().unwrap_or("an address without a host").to_owned(),
+        None => "nowhere".to_owned(),
+    };
+    HttpError::RedirectedAway { host }
 }
 
 /// The header that proves who sends a request.
