@@ -4,12 +4,15 @@
 //! never holds a secret and never opens a connection: [`arx_gateway::GovernedHttp`] does both,
 //! and only for a permit. Start at [`ALL`].
 
+pub mod crowdstrike;
+mod hostname;
 pub mod jira;
 pub mod pagerduty;
 mod params;
 pub mod qualys;
 #[cfg(test)]
 mod scripted;
+pub mod servicenow;
 mod text;
 pub mod wiz;
 
@@ -32,4 +35,6 @@ pub const ALL: &[Registration] = &[
     Registration { spec: &qualys::SPEC, new: || Arc::new(qualys::Qualys::default()) },
     Registration { spec: &pagerduty::SPEC, new: || Arc::new(pagerduty::PagerDuty::default()) },
     Registration { spec: &jira::SPEC, new: || Arc::new(jira::Jira::default()) },
+    Registration { spec: &servicenow::SPEC, new: || Arc::new(servicenow::ServiceNow::default()) },
+    Registration { spec: &crowdstrike::SPEC, new: || Arc::new(crowdstrike::CrowdStrike) },
 ];
