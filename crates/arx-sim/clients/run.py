@@ -13,7 +13,14 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).parent
-CHECKS = ["check_wiz.py", "check_qualys.py", "check_pagerduty.py", "check_jira.py"]
+CHECKS = [
+    "check_wiz.py",
+    "check_qualys.py",
+    "check_pagerduty.py",
+    "check_jira.py",
+    "check_crowdstrike.py",
+    "check_servicenow.py",
+]
 START_SECONDS_MAX = 30
 
 

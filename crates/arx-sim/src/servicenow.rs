@@ -254,10 +254,10 @@ impl ServiceNow {
             return Ok(cancelled);
         }
         let mut reply = Reply::json(200, &json!({ "result": rows }));
-        if req.query("sysparm_no_count") != Some("true") {
+        if !is_true(req, "sysparm_no_count") {
             reply = reply.header("x-total-count", total.to_string());
         }
-        if req.query("sysparm_suppress_pagination_header") != Some("true")
+        if !is_true(req, "sysparm_suppress_pagination_header")
             && let Some(links) = links(req, limit, offset, total)
         {
             reply = reply.header("link", links);
@@ -290,12 +290,12 @@ impl ServiceNow {
         let fields = req.query("sysparm_fields").filter(|text| !text.trim().is_empty());
         View {
             store,
-            display: match req.query("sysparm_display_value") {
-                Some("true") => Display::Labels,
-                Some("all") => Display::Both,
+            display: match req.query("sysparm_display_value").unwrap_or_default() {
+                text if text.eq_ignore_ascii_case("true") => Display::Labels,
+                text if text.eq_ignore_ascii_case("all") => Display::Both,
                 _ => Display::Values,
             },
-            has_links: req.query("sysparm_exclude_reference_link") != Some("true"),
+            has_links: !is_true(req, "sysparm_exclude_reference_link"),
             fields: fields.map(|text| text.split(',').map(str::trim).collect()),
             origin: &req.origin,
             zone: &self.zone,
@@ -351,6 +351,11 @@ impl ServiceNow {
     }
 }
 
+/// Clients write `true` and `True`.
+fn is_true(req: &Request, name: &str) -> bool {
+    req.query(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
+
 /// A transaction that ran out of time while it was answering: HTTP 200 and half a result.
 fn cancelled(faults: &[Fault], rows: &[Value]) -> Option<Reply> {
     let is_json = faults.iter().find_map(|fault| match fault {
@@ -392,10 +397,8 @@ fn links(req: &Request, limit: usize, offset: usize, total: usize) -> Option<Str
     if offset + limit < total {
         all.push(link(as_i64(offset + limit), "next"));
     }
-    if offset > 0 {
-        // On a page that starts off the grid the instance offers an offset below zero.
-        all.push(link((as_i64(offset) - as_i64(limit)).max(-1), "prev"));
-    }
+    // The instance offers a page before the first one, at an offset below zero.
+    all.push(link((as_i64(offset) - as_i64(limit)).max(-1), "prev"));
     all.push(link(as_i64((total.saturating_sub(1)) / limit * limit), "last"));
     Some(all.join(","))
 }

@@ -3,6 +3,7 @@
 mod estate;
 mod faults;
 mod lifecycle;
+mod wave;
 
 use std::collections::BTreeMap;
 
@@ -109,6 +110,12 @@ impl Bed {
         self.client.clone()
     }
 
+    /// A client that follows no redirect.
+    pub fn client_that_stays(&self) -> Client {
+        let policy = reqwest::redirect::Policy::none();
+        Client::builder().redirect(policy).build().unwrap()
+    }
+
     /// Sends one request; `Err` when no whole reply came.
     pub async fn send(
         &self,
@@ -159,7 +166,7 @@ impl Bed {
         self.call("POST", "/graphql", &[("authorization", &bearer)], Some(body)).await
     }
 
-    fn basic(&self, user: &str, password: &str) -> String {
+    pub fn basic(&self, user: &str, password: &str) -> String {
         use base64::Engine as _;
         let pair = format!("{}:{}", self.var(user), self.var(password));
         format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
@@ -192,6 +199,40 @@ impl Bed {
         } else {
             format!("Bearer {}", self.var("JIRA_API_TOKEN"))
         }
+    }
+
+    /// The Table API, as the account of the environment.
+    pub async fn snow(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let basic = self.basic("SNOW_USERNAME", "SNOW_PASSWORD");
+        let headers = [("authorization", basic.as_str()), ("accept", "application/json")];
+        self.call(method, &format!("/api/now/table/{path}"), &headers, body).await
+    }
+
+    pub async fn crowdstrike_token(&self) -> Answer {
+        let form = format!(
+            "client_id={}&client_secret={}",
+            self.var("CS_CLIENT_ID"),
+            self.var("CS_CLIENT_SECRET")
+        );
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        self.send(Method::POST, "/oauth2/token", &kind, Some(form)).await.unwrap()
+    }
+
+    /// One call to Falcon with a token of its own.
+    pub async fn crowdstrike(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let token = self.crowdstrike_token().await.expect(201).at("/access_token");
+        self.crowdstrike_with(token.as_str().unwrap(), method, path, body).await
+    }
+
+    pub async fn crowdstrike_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.call(method, path, &[("authorization", &bearer)], body).await
     }
 
     pub async fn jira(&self, method: &str, path: &str, body: Option<Value>) -> Answer {

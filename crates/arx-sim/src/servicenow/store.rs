@@ -3,25 +3,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::{Deserialize, Serialize};
-
 use super::tables::{self, Kind, Table};
 
 /// Rows that clients may add to one table.
 pub(super) const ROWS_MAX: usize = 200_000;
 
+/// A row's columns that are not empty.
+pub(super) type Values = BTreeMap<String, String>;
+
 /// One row; absent values are empty ones.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Row {
-    pub values: BTreeMap<String, String>,
+    pub values: Values,
     /// The description is filled up to so many bytes when it is answered.
-    #[serde(skip)]
     pub padded_bytes: usize,
     /// Columns that the account may not write here.
-    #[serde(skip)]
     pub ignored: Vec<String>,
     /// The account may not read the row.
-    #[serde(skip)]
     pub is_restricted: bool,
 }
 
@@ -68,6 +66,11 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// Puts values in, or in the place of those of the row with their id.
+    pub fn put_values(&mut self, table: &'static Table, values: Values) {
+        self.put(table, Row { values, ..Row::default() });
+    }
+
     /// Puts a row in, or in the place of the one with its id.
     pub fn put(&mut self, table: &'static Table, row: Row) {
         let rows = self.tables.entry(table.name).or_default();
@@ -135,13 +138,14 @@ impl Store {
 
     /// A fresh `sys_id`.
     pub fn next_id(&mut self, seed: u64) -> String {
-        self.n_made += 1;
-        crate::wave::hex_id(0x5C0DE ^ seed, self.n_made)
-    }
-
-    /// After a restart: ids already given are not given again.
-    pub fn skip_ids(&mut self, n: u64) {
-        self.n_made += n;
+        loop {
+            self.n_made += 1;
+            let id = crate::wave::hex_id(0x5C0DE ^ seed, self.n_made);
+            // After a restart on a ledger the first ones are taken.
+            if !self.tables.values().any(|rows| rows.by_id.contains_key(&id)) {
+                return id;
+            }
+        }
     }
 
     /// The label of a choice; inherited ones are of the parent's table.

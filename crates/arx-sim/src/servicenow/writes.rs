@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::render::{instant, stamp};
-use super::store::{ROWS_MAX, Row, Store};
+use super::store::{ROWS_MAX, Row, Store, Values};
 use super::tables::{self, Kind, Table};
-use super::{Problem, ServiceNow, State, seed};
+use super::{Problem, ServiceNow, State, is_true, seed};
 use crate::Vendor;
 use crate::environment::SNOW_USERNAME;
 use crate::faults::Fault;
@@ -28,10 +28,10 @@ struct Written {
     /// The moment of the patch wave, so that a restart sees the same one.
     wave: Timestamp,
     table: String,
-    record: Row,
+    record: Values,
     work_notes: Option<String>,
-    journal: Vec<Row>,
-    audit: Vec<Row>,
+    journal: Vec<Values>,
+    audit: Vec<Values>,
 }
 
 /// The moment of the wave that earlier writes were made in.
@@ -45,14 +45,12 @@ pub(super) fn restore(store: &mut Store, entries: &[Entry]) {
     for entry in entries {
         let Ok(written) = serde_json::from_value::<Written>(entry.state.clone()) else { continue };
         let Some(table) = tables::find(&written.table) else { continue };
-        let n_rows = 1 + written.journal.len() + written.audit.len();
-        store.put(table, written.record);
+        store.put_values(table, written.record);
         for (name, rows) in [("sys_journal_field", written.journal), ("sys_audit", written.audit)] {
             if let Some(table) = tables::find(name) {
-                rows.into_iter().for_each(|row| store.put(table, row));
+                rows.into_iter().for_each(|row| store.put_values(table, row));
             }
         }
-        store.skip_ids(n_rows as u64);
     }
 }
 
@@ -91,7 +89,7 @@ impl ServiceNow {
         let ignored: Vec<&String> =
             row.ignored.iter().chain(&state.ignored).chain(struck.flatten()).collect();
         // INVARIANT (silent ACL): the reply is 200 and says nothing of fields that were dropped.
-        fields.retain(|(name, _)| !ignored.iter().any(|known| *known == name));
+        fields.retain(|(name, _)| !ignored.contains(&name));
         if !state.can_close {
             fields.retain(|(name, value)| !(name == "state" && value == "7"));
         }
@@ -171,10 +169,10 @@ impl ServiceNow {
         let written = Written {
             wave: Timestamp::from_second(self.shared.wave.at).unwrap_or_default(),
             table: table.name.to_owned(),
-            record: row.clone(),
+            record: row.values.clone(),
             work_notes: (!notes.is_empty()).then(|| notes.join("\n\n")),
-            journal: traces.journal,
-            audit: traces.audit,
+            journal: traces.journal.into_iter().map(|row| row.values).collect(),
+            audit: traces.audit.into_iter().map(|row| row.values).collect(),
         };
         self.shared.record(Write {
             vendor: Vendor::ServiceNow,
@@ -199,7 +197,7 @@ impl ServiceNow {
         table: &'static Table,
         body: &Map<String, Value>,
     ) -> Vec<(String, String)> {
-        let has_labels = req.query("sysparm_input_display_value") == Some("true");
+        let has_labels = is_true(req, "sysparm_input_display_value");
         let mut fields = Vec::new();
         for (name, value) in body {
             let Some(kind) = table.kind(name) else { continue };

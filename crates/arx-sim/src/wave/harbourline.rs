@@ -64,7 +64,7 @@ pub(super) fn cases(estate: &Estate, at: i64) -> Vec<Case> {
         // Only its history tells when it was done.
         plain("lin-ops-32", UBUNTU_OLD).titled("sudo update on {host}").cve("CVE-2021-3156")
             .with(|case| case.work_end = None).detected(estate, SAMEDIT, "Fixed"),
-        plain("lin-ops-33", UBUNTU_OLD).titled("sudo update on {host} ^ODDescription=x (CVE-2021-3156)").detected(estate, SAMEDIT, "Fixed"),
+        plain("lin-ops-33", UBUNTU_OLD).titled("sudo update on {host} ^ORactive=true (CVE-2021-3156)").detected(estate, SAMEDIT, "Fixed"),
         plain("lin-ops-34", UBUNTU_OLD).titled("polkit update on {host}").with(|case| case.padded_bytes = LONG_BYTES)
             .described("CVE-2021-4034 on {host}; the log of the change follows.").detected(estate, PWNKIT, "Fixed"),
 
