@@ -115,6 +115,30 @@ fn harbourlines_wave() {
     );
 }
 
+/// The document's table of tickets is true, line by line.
+#[tokio::test]
+async fn the_document_lists_the_wave() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/simulators.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let told: Vec<&str> = page.lines().filter(|line| line.starts_with("| INC")).collect();
+    let bed = Bed::default().await;
+    let tickets = bed.control.tickets();
+    let tickets: Vec<_> = tickets
+        .iter()
+        .filter(|ticket| ticket.table == "incident" && ticket.expected.is_some())
+        .collect();
+    let (_, wave) = wave("default");
+    let cases: Vec<_> = wave.cases.iter().filter(|case| case.table == "incident").collect();
+    assert_eq!((told.len(), cases.len()), (tickets.len(), tickets.len()));
+    for ((line, ticket), case) in told.iter().zip(&tickets).zip(&cases) {
+        let expected = format!("{:?}", case.expected).to_lowercase();
+        assert_eq!(ticket.expected, Some(case.expected));
+        let start = format!("| {} | `{}` | ", ticket.number, case.host.name);
+        assert!(line.starts_with(&start), "{line}: {start}");
+        assert!(line.ends_with(&format!(" | {expected} |")), "{line}: {expected}");
+    }
+}
+
 #[test]
 fn a_generated_wave_has_its_size_and_a_mix() {
     let counts = figures("generated:tickets=1000,cves=400");
