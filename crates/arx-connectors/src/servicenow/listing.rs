@@ -19,6 +19,8 @@ pub(super) const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(70);
 /// Most pages of one listing.
 const PAGES_MAX: usize = 5_000;
+/// How many pages in a row are whole before they grow again.
+const WHOLE_PAGES_MIN: u32 = 4;
 /// How often the smallest page is asked for again.
 const TRIES_MAX: u32 = 3;
 /// Most records of one listing that are passed over because no reply about them can be read.
@@ -86,12 +88,14 @@ impl Listing<'_> {
         let mut room = usize::MAX;
         let mut lean = false;
         let mut tries = 0;
+        let mut whole = 0;
         for _ in 0..PAGES_MAX {
             let limit = size.min(room).max(1);
             let (found, total) = match self.page(call, listed.read, limit, lean).await? {
                 Got::Rows(found, total) => (found, total),
                 Got::TooLarge | Got::Trouble(_) if limit > 1 => {
                     size = limit / 2;
+                    whole = 0;
                     continue;
                 }
                 // A single record, without which the texts may well fit.
@@ -122,8 +126,9 @@ impl Listing<'_> {
                     continue;
                 }
             };
-            // Records that left the list meanwhile drew the later ones forward, past the place
-            // where the reading is; those are read again, and who takes them knows them by id.
+            // Records that left the list meanwhile drew the later ones forward, so some slipped
+            // past this page. It is read again from as far back; who takes the rows knows those
+            // that it has by their ids.
             let gone = match (listed.total, total) {
                 (Some(before), Some(now)) => before.saturating_sub(now),
                 _ => 0,
@@ -132,9 +137,16 @@ impl Listing<'_> {
             listed.total = total.or(listed.total);
             let next =
                 take(found.into_iter().map(|row| Listable { row, without_texts: lean }).collect())?;
-            listed.read = (listed.read + limit as u64).saturating_sub(gone);
+            listed.read = match gone {
+                0 => listed.read + limit as u64,
+                gone => listed.read.saturating_sub(gone),
+            };
             (lean, tries) = (false, 0);
-            size = (size * 2).min(self.page_rows.max(1));
+            whole += 1;
+            if whole >= WHOLE_PAGES_MIN {
+                size = (size * 2).min(self.page_rows.max(1));
+                whole = 0;
+            }
             let ended = match listed.total {
                 Some(total) => listed.read >= total,
                 None => empty,

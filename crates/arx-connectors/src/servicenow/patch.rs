@@ -1,7 +1,8 @@
 //! When a ticket's host was patched, at the latest.
 //!
 //! A field that people or the change process filled in counts most, then the moment the ticket
-//! began to wait, then its last change: whoever asked for verification had patched by then.
+//! began to wait: whoever asked for verification had patched by then. Where the account may not
+//! read history, the last change of the ticket stands for that moment, which cannot be later.
 
 use std::collections::BTreeMap;
 
@@ -60,42 +61,64 @@ pub(super) fn mapped(
     })
 }
 
-/// The time from the ticket itself, where no mapped field and no history tells.
-pub(super) fn last_change(row: &Row, now: Timestamp) -> Result<Patched, String> {
-    let at = row.filled(UPDATED_ON).and_then(|value| time(value, now));
-    let at = at.ok_or_else(|| {
-        "patch time: no field that is mapped has a value; map `fields.patched_at` to the field \
-         that holds it"
-            .to_owned()
-    })?;
-    let source = "last change of the ticket, so no later than that".to_owned();
-    Ok(Patched { at, source })
+/// What history tells of tickets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    entered: BTreeMap<String, Timestamp>,
+    /// Not all of it was readable.
+    pub hidden: bool,
 }
 
-/// When tickets entered a state, from their history. Of what the account may not read there is
-/// nothing; an empty answer is as good as none.
-pub(super) async fn entered(
+impl History {
+    /// When a ticket began to wait.
+    pub fn of(&self, id: &str, updated_on: Option<Timestamp>) -> Result<Patched, String> {
+        if let Some(at) = self.entered.get(id) {
+            let source = "history: the ticket began to wait".to_owned();
+            return Ok(Patched { at: *at, source });
+        }
+        match updated_on {
+            Some(at) if self.hidden => {
+                let source = "last change of the ticket, so no later than that".to_owned();
+                Ok(Patched { at, source })
+            }
+            Some(_) | None => Err("patch time: no mapped field has a value, and history does not \
+                                   show when the ticket began to wait; map `fields.patched_at` to \
+                                   the field that holds it"
+                .to_owned()),
+        }
+    }
+}
+
+/// When the ticket was last changed.
+pub(super) fn last_change(row: &Row, now: Timestamp) -> Option<Timestamp> {
+    time(row.filled(UPDATED_ON)?, now)
+}
+
+/// When tickets entered a state, from their history.
+pub(super) async fn history(
     call: Call<'_>,
     table: &str,
     field: &str,
     states: &[String],
     ids: Vec<String>,
-) -> Result<BTreeMap<String, Patched>, CallError> {
+) -> Result<History, CallError> {
     let batches: Vec<Vec<String>> = ids.chunks(BATCH).map(<[String]>::to_vec).collect();
     let reads = batches.into_iter().map(|batch| batch_entered(call, table, field, states, batch));
-    let read: Result<Vec<BTreeMap<String, Timestamp>>, CallError> =
+    let read: Result<Vec<History>, CallError> =
         stream::iter(reads).buffered(BATCHES_AT_ONCE).try_collect().await;
-    let source = "history: the ticket began to wait";
+    let mut history = History::default();
     match read {
-        Ok(batches) => Ok(batches
-            .into_iter()
-            .flatten()
-            .map(|(id, at)| (id, Patched { at, source: source.to_owned() }))
-            .collect()),
-        // History is for administrators on most instances, and nothing depends on it.
-        Err(CallError::Refused { .. } | CallError::Malformed { .. }) => Ok(BTreeMap::new()),
-        Err(error) => Err(error),
+        Ok(batches) => {
+            for batch in batches {
+                history.entered.extend(batch.entered);
+                history.hidden |= batch.hidden;
+            }
+        }
+        // History is for administrators on most instances.
+        Err(CallError::Refused { .. } | CallError::Malformed { .. }) => history.hidden = true,
+        Err(error) => return Err(error),
     }
+    Ok(history)
 }
 
 async fn batch_entered(
@@ -104,7 +127,7 @@ async fn batch_entered(
     field: &str,
     states: &[String],
     ids: Vec<String>,
-) -> Result<BTreeMap<String, Timestamp>, CallError> {
+) -> Result<History, CallError> {
     let query = Query::default()
         .is("tablename", table)
         .and_then(|query| query.is("fieldname", field))
@@ -120,8 +143,9 @@ async fn batch_entered(
         page_rows: PAGE_ROWS,
     };
     let mut entered: BTreeMap<String, Timestamp> = BTreeMap::new();
-    let mut room = ENTRIES_MAX;
+    let (mut seen, mut room) = (0, ENTRIES_MAX);
     let read = listing.read(call, |page| {
+        seen += page.len() as u64;
         room = room.saturating_sub(page.len());
         for listable in &page {
             let row = &listable.row;
@@ -137,8 +161,9 @@ async fn batch_entered(
         }
         Ok(if room == 0 { Next::Enough } else { Next::AtMost(room) })
     });
-    read.await?;
-    Ok(entered)
+    let listed = read.await?;
+    let hidden = listed.total.is_none_or(|total| total > seen) || !listed.passed_over.is_empty();
+    Ok(History { entered, hidden })
 }
 
 /// A stored time, in UTC; a mere day ends at its end, or now if it is today.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arx_gateway::{Call, CallError};
 use arx_types::{HostNames, Ticket};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::choices::{CLOSE_CODE, Values};
@@ -35,10 +36,9 @@ const TEXTS: [&str; 2] = ["short_description", "description"];
 struct Pending {
     ticket: Ticket,
     host: Option<Reference>,
-    /// When it was patched, by its own fields or as a last resort.
-    patched: Result<Patched, String>,
-    /// Whether its history may know better.
-    ask_history: bool,
+    /// When it was patched, by its own fields; without one its history may know.
+    patched: Option<Result<Patched, String>>,
+    updated_on: Option<Timestamp>,
 }
 
 /// What the rows came to.
@@ -56,6 +56,10 @@ pub(super) async fn read(snow: &ServiceNow, call: Call<'_>) -> Result<Value, Cal
     let fields = &wanted.fields;
     let choices = snow.choices(call, &wanted.table, &fields.state).await?;
     let found = choices.to_find(&fields.state, "pending_state", &wanted.pending_state);
+    if found.is_err() {
+        // Of a table that the account may not read, its choices are the lesser trouble.
+        shows(call, &wanted.table).await?;
+    }
     let states = settled(snow, found).await?;
     let resolve = match &wanted.resolve {
         None => None,
@@ -101,6 +105,18 @@ async fn settled<T>(snow: &ServiceNow, found: Result<T, String>) -> Result<T, Ca
             Err(CallError::Refused { vendor: SPEC.title, status: None, message })
         }
     }
+}
+
+/// Whether the account may read a table at all.
+async fn shows(call: Call<'_>, table: &str) -> Result<(), CallError> {
+    let listing = Listing {
+        table,
+        query: Query::default().order_by("sys_id"),
+        fields: vec!["sys_id"],
+        texts: Vec::new(),
+        page_rows: 1,
+    };
+    listing.read(call, |_| Ok(Next::Enough)).await.map(drop)
 }
 
 fn resolved(fields: &Mapping, state: &str, code: Option<&str>, resolve: &Resolve) -> Value {
@@ -310,10 +326,8 @@ fn pending(
         });
     }
     name_vulnerabilities(&mut ticket, fields, row, without_texts);
-    let mapped = patch::mapped(row, fields, call.now);
-    let ask_history = mapped.is_none() && ticket.unusable.is_none();
-    let patched = mapped.unwrap_or_else(|| patch::last_change(row, call.now));
-    Pending { ticket, host, patched, ask_history }
+    let patched = patch::mapped(row, fields, call.now);
+    Pending { ticket, host, patched, updated_on: patch::last_change(row, call.now) }
 }
 
 /// Finds what was patched: in the mapped fields, else in what people wrote.
@@ -384,12 +398,13 @@ async fn finish(
             Some(Reference::Words(_)) | None => None,
         })
         .collect();
-    let asking = gathered.pending.iter().filter(|pending| pending.ask_history);
+    let asking = gathered.pending.iter().filter(|pending| pending.patched.is_none());
+    let asking = asking.filter(|pending| pending.ticket.unusable.is_none());
     let asking: Vec<String> = asking.map(|pending| pending.ticket.id.clone()).collect();
     let state = &wanted.fields.state;
     let (items, history) = futures_util::future::try_join(
         Items::read(call, items.into_iter().collect(), wanted.fields.agent_id.as_deref()),
-        patch::entered(call, &wanted.table, state, &states.active, asking),
+        patch::history(call, &wanted.table, state, &states.active, asking),
     )
     .await?;
     if let Some(refused) = &items.refused {
@@ -399,7 +414,7 @@ async fn finish(
     let mut hosts: BTreeMap<String, HostNames> = BTreeMap::new();
     let mut vulnerabilities = BTreeSet::new();
     let mut tickets = Vec::with_capacity(gathered.pending.len());
-    for Pending { mut ticket, host, patched, .. } in gathered.pending {
+    for Pending { mut ticket, host, patched, updated_on } in gathered.pending {
         "unknown".clone_into(&mut ticket.environment);
         match host.map(|host| items.host(&host, &wanted.fields.host)) {
             None => {}
@@ -410,7 +425,7 @@ async fn finish(
             }
             Some(Err(missing)) => ticket.missing.push(missing),
         }
-        match history.get(&ticket.id).cloned().map_or(patched, Ok) {
+        match patched.unwrap_or_else(|| history.of(&ticket.id, updated_on)) {
             Ok(Patched { at, source }) => {
                 ticket.patched_at = Some(at);
                 ticket.patched_at_source = source;

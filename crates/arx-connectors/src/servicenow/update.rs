@@ -53,14 +53,10 @@ impl Update {
         call: Call<'_>,
         sending: impl FnOnce(),
     ) -> Result<Value, CallError> {
-        let before = self.read(call).await.map_err(nothing_sent)?;
-        if let Some(moved) = self.moved(&before) {
-            return self.already_written(call, &before, moved).await;
-        }
-        self.check_writable(&before)?;
         let mut warnings = Vec::new();
         let mut note = self.change.note.as_deref();
         let mut journal = false;
+        // The journal first, so that nothing comes between reading the record and writing it.
         if note.is_some() {
             match self.marker.noted(call, &self.change.id).await.map_err(nothing_sent)? {
                 Noted::NotThere => journal = true,
@@ -73,6 +69,11 @@ impl Update {
                 )),
             }
         }
+        let before = self.read(call).await.map_err(nothing_sent)?;
+        if let Some(moved) = self.moved(&before) {
+            return self.already_written(call, &before, moved).await;
+        }
+        self.check_writable(&before)?;
         if note.is_none() && self.fields.is_empty() {
             return Ok(self.outcome(call, &before, false, &warnings));
         }
@@ -87,6 +88,9 @@ impl Update {
             }
         } else if note.is_some() && self.fields.is_empty() && same_count(&before, &after) {
             return Err(self.note_ignored(&before, &after));
+        }
+        if let Some(others) = others_changes(&before, &after) {
+            warnings.push(others);
         }
         match self.compare(Some(&before), &after) {
             ReadBack::Equal => Ok(self.outcome(call, &after, note.is_some(), &warnings)),
@@ -395,6 +399,18 @@ fn same(sent: &str, kept: &str) -> bool {
 
 fn same_count(before: &Row, after: &Row) -> bool {
     before.filled(MOD_COUNT) == after.filled(MOD_COUNT)
+}
+
+/// The vendor knows no conditional write, so a change in the same moment can only be told.
+fn others_changes(before: &Row, after: &Row) -> Option<String> {
+    let count = |row: &Row| row.filled(MOD_COUNT)?.parse::<u64>().ok();
+    let (before, after) = (count(before)?, count(after)?);
+    (after > before.saturating_add(1)).then(|| {
+        format!(
+            "somebody else or a rule of the instance changed it at the same moment: \
+             `{MOD_COUNT}` went from {before} to {after}"
+        )
+    })
 }
 
 fn shown(value: &str) -> String {
