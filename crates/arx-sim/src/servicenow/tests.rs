@@ -79,6 +79,19 @@ async fn queries_select_and_bad_terms_vanish() {
     assert_eq!(count(&bed, "state=15^stat=6").await, 0);
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_query_is_read(text in "(state|number|x|\\^|=|OR|NQ|ORDERBY|IN|,|[a-zé.]){0,20}") {
+        let table = super::tables::find("incident").unwrap();
+        let mut store = super::Store::default();
+        store.put(table, super::Row::of(&[("sys_id", "1"), ("state", "15")]));
+        let query = super::Query::parse(&text, &store, table);
+        let mut rows: Vec<_> = store.rows(table).collect();
+        query.sort(&store, &mut rows);
+        let _ = rows.iter().all(|(owner, row)| query.holds(&store, owner, row));
+    }
+}
+
 #[tokio::test]
 async fn pages_are_cut_before_rows_are_hidden() {
     let bed = pinned("").await;

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SPEC", default_value = "", value_parser = faults)]
     faults: Faults,
     /// Which company the scanners look at: `default`, `empty`, or
-    /// `generated:seed=N,findings=N,detections=N,cves=N,assets=N,critical=P`.
+    /// `generated:seed=N,findings=N,detections=N,cves=N,assets=N,critical=P,tickets=N`.
     #[arg(long, value_name = "SCENARIO", default_value = "default", value_parser = scenario)]
     scenario: Scenario,
     /// Write the environment that a client needs to this file, as lines that a shell reads.
