@@ -23,9 +23,9 @@ use super::xml::{Xml, XmlError};
 /// Under which facts are cached.
 const CACHE_KIND: &str = "qualys.kb";
 /// QIDs of one request.
-const BATCH_QIDS: usize = 200;
+pub(super) const BATCH_QIDS: usize = 200;
 /// Detections that wait for facts at most.
-const WAITING_MAX: usize = 20_000;
+pub(super) const WAITING_MAX: usize = 20_000;
 /// Facts that one read keeps; beyond that they are looked up again.
 const FACTS_MAX: usize = 20_000;
 /// Largest reply of the KnowledgeBase.
@@ -56,19 +56,24 @@ pub(super) struct Fact {
     pub(super) known_exploited: bool,
 }
 
-/// Detections on their way to the sink, by way of the KnowledgeBase.
-pub(super) struct Knowledge<'a> {
+/// What is known of QIDs: kept, cached, or asked for.
+pub(super) struct Facts<'a> {
     call: Call<'a>,
     settings: &'a Settings,
     versions: &'a Versions,
+    /// `None` for QIDs that the KnowledgeBase does not know.
+    pub(super) known: HashMap<u32, Option<Arc<Fact>>>,
+    /// QIDs that neither memory nor cache knows.
+    pub(super) unknown: BTreeSet<u32>,
+    pub(super) trouble: Trouble,
+}
+
+/// Detections on their way to the sink, by way of the KnowledgeBase.
+pub(super) struct Knowledge<'a> {
+    facts: Facts<'a>,
     sink: Arc<dyn FindingSink>,
     min_severity: u8,
-    /// `None` for QIDs that the KnowledgeBase does not know.
-    facts: HashMap<u32, Option<Arc<Fact>>>,
-    /// QIDs that neither memory nor cache knows.
-    unknown: BTreeSet<u32>,
     waiting: Vec<Detection>,
-    trouble: Trouble,
     pub(super) findings: u64,
     pub(super) left_out: u64,
 }
@@ -86,46 +91,24 @@ pub(super) enum Trouble {
 }
 
 impl<'a> Knowledge<'a> {
-    pub(super) fn new(
-        call: Call<'a>,
-        settings: &'a Settings,
-        versions: &'a Versions,
-        sink: Arc<dyn FindingSink>,
-        min_severity: u8,
-    ) -> Self {
-        Self {
-            call,
-            settings,
-            versions,
-            sink,
-            min_severity,
-            facts: HashMap::new(),
-            unknown: BTreeSet::new(),
-            waiting: Vec::new(),
-            trouble: Trouble::None,
-            findings: 0,
-            left_out: 0,
-        }
+    pub(super) fn new(facts: Facts<'a>, sink: Arc<dyn FindingSink>, min_severity: u8) -> Self {
+        Self { facts, sink, min_severity, waiting: Vec::new(), findings: 0, left_out: 0 }
     }
 
     /// What kept facts away, if anything did.
     pub(super) fn trouble(&self) -> &Trouble {
-        &self.trouble
+        &self.facts.trouble
     }
 
     /// Takes detections; those whose QIDs are known go on, the rest wait.
     pub(super) async fn take(&mut self, detections: Vec<Detection>) -> Result<(), CallError> {
-        let new: BTreeSet<u32> = detections
-            .iter()
-            .map(|detection| detection.qid)
-            .filter(|qid| !self.facts.contains_key(qid) && !self.unknown.contains(qid))
-            .collect();
-        self.recall(new).await;
+        self.facts.recall(detections.iter().map(|detection| detection.qid)).await;
+        let known = &self.facts.known;
         let (known, waiting): (Vec<_>, Vec<_>) =
-            detections.into_iter().partition(|detection| self.facts.contains_key(&detection.qid));
+            detections.into_iter().partition(|detection| known.contains_key(&detection.qid));
         self.emit(known).await?;
         self.waiting.extend(waiting);
-        if self.unknown.len() >= BATCH_QIDS || self.waiting.len() >= WAITING_MAX {
+        if self.facts.unknown.len() >= BATCH_QIDS || self.waiting.len() >= WAITING_MAX {
             self.flush().await?;
         }
         Ok(())
@@ -133,20 +116,76 @@ impl<'a> Knowledge<'a> {
 
     /// Learns what is still unknown and lets every detection go.
     pub(super) async fn flush(&mut self) -> Result<(), CallError> {
-        self.learn().await;
+        self.facts.learn().await;
+        if let Trouble::Refused(_) = self.facts.trouble {
+            let unknown = std::mem::take(&mut self.facts.unknown);
+            self.facts.known.extend(unknown.into_iter().map(|qid| (qid, None)));
+        }
         let waiting = std::mem::take(&mut self.waiting);
+        let known = &self.facts.known;
         let (known, unknown): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|detection| self.facts.contains_key(&detection.qid));
+            waiting.into_iter().partition(|detection| known.contains_key(&detection.qid));
         self.left_out += unknown.len() as u64;
         self.emit(known).await?;
-        if self.facts.len() > FACTS_MAX {
-            self.facts.clear();
+        if self.facts.known.len() > FACTS_MAX {
+            self.facts.known.clear();
         }
         Ok(())
     }
 
-    /// Looks QIDs up in the cache; the rest become unknown.
-    async fn recall(&mut self, qids: BTreeSet<u32>) {
+    /// Hands detections to the sink as findings, away from the async threads.
+    async fn emit(&mut self, detections: Vec<Detection>) -> Result<(), CallError> {
+        if detections.is_empty() {
+            return Ok(());
+        }
+        let facts: Vec<_> = detections
+            .iter()
+            .map(|detection| self.facts.known.get(&detection.qid).cloned().flatten())
+            .collect();
+        let sink = Arc::clone(&self.sink);
+        let min_severity = self.min_severity;
+        let emitted = tokio::task::spawn_blocking(move || {
+            let names: Vec<String> =
+                detections.iter().map(|detection| format!("QID-{}", detection.qid)).collect();
+            let findings: Vec<Finding<'_>> = detections
+                .iter()
+                .zip(&facts)
+                .zip(&names)
+                .filter_map(|((detection, fact), name)| {
+                    finding(detection, fact.as_deref(), name, min_severity)
+                })
+                .collect();
+            sink.accept(&findings).map(|()| findings.len() as u64)
+        });
+        match emitted.await {
+            Ok(n) => self.findings += n?,
+            Err(_) => {
+                return Err(CallError::Malformed {
+                    vendor: self.facts.call.http.spec().title,
+                    message: "building findings failed".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(call: Call<'a>, settings: &'a Settings, versions: &'a Versions) -> Self {
+        Self {
+            call,
+            settings,
+            versions,
+            known: HashMap::new(),
+            unknown: BTreeSet::new(),
+            trouble: Trouble::None,
+        }
+    }
+
+    /// Looks QIDs up that are new, in the cache; the rest become unknown.
+    pub(super) async fn recall(&mut self, qids: impl Iterator<Item = u32>) {
+        let is_new = |qid: &u32| !self.known.contains_key(qid) && !self.unknown.contains(qid);
+        let qids: BTreeSet<u32> = qids.filter(is_new).collect();
         if qids.is_empty() {
             return;
         }
@@ -160,14 +199,14 @@ impl<'a> Knowledge<'a> {
             // An entry of another shape is as good as none.
             let fact = serde_json::from_slice::<Fact>(&value).ok();
             if let (Ok(qid), Some(fact)) = (key.parse::<u32>(), fact) {
-                self.facts.insert(qid, Some(Arc::new(fact)));
+                self.known.insert(qid, Some(Arc::new(fact)));
             }
         }
-        self.unknown.extend(qids.into_iter().filter(|qid| !self.facts.contains_key(qid)));
+        self.unknown.extend(qids.into_iter().filter(|qid| !self.known.contains_key(qid)));
     }
 
     /// Asks the KnowledgeBase for everything unknown.
-    async fn learn(&mut self) {
+    pub(super) async fn learn(&mut self) {
         while self.trouble == Trouble::None && !self.unknown.is_empty() {
             let batch: BTreeSet<u32> = self.unknown.iter().copied().take(BATCH_QIDS).collect();
             match self.ask(&batch).await {
@@ -177,10 +216,6 @@ impl<'a> Knowledge<'a> {
                     self.trouble = trouble;
                 }
             }
-        }
-        if let Trouble::Refused(_) = self.trouble {
-            let unknown = std::mem::take(&mut self.unknown);
-            self.facts.extend(unknown.into_iter().map(|qid| (qid, None)));
         }
     }
 
@@ -195,7 +230,7 @@ impl<'a> Knowledge<'a> {
         let mut facts = facts;
         for qid in batch {
             self.unknown.remove(&qid);
-            self.facts.insert(qid, facts.remove(&qid).map(Arc::new));
+            self.known.insert(qid, facts.remove(&qid).map(Arc::new));
         }
     }
 
@@ -286,42 +321,6 @@ impl<'a> Knowledge<'a> {
             None => status == 401,
         };
         if account { Trouble::Unreachable(message) } else { Trouble::Refused(message) }
-    }
-
-    /// Hands detections to the sink as findings, away from the async threads.
-    async fn emit(&mut self, detections: Vec<Detection>) -> Result<(), CallError> {
-        if detections.is_empty() {
-            return Ok(());
-        }
-        let facts: Vec<_> = detections
-            .iter()
-            .map(|detection| self.facts.get(&detection.qid).cloned().flatten())
-            .collect();
-        let sink = Arc::clone(&self.sink);
-        let min_severity = self.min_severity;
-        let emitted = tokio::task::spawn_blocking(move || {
-            let names: Vec<String> =
-                detections.iter().map(|detection| format!("QID-{}", detection.qid)).collect();
-            let findings: Vec<Finding<'_>> = detections
-                .iter()
-                .zip(&facts)
-                .zip(&names)
-                .filter_map(|((detection, fact), name)| {
-                    finding(detection, fact.as_deref(), name, min_severity)
-                })
-                .collect();
-            sink.accept(&findings).map(|()| findings.len() as u64)
-        });
-        match emitted.await {
-            Ok(n) => self.findings += n?,
-            Err(_) => {
-                return Err(CallError::Malformed {
-                    vendor: self.call.http.spec().title,
-                    message: "building findings failed".to_owned(),
-                });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,14 +1,20 @@
-//! Qualys: detections on hosts, streamed, and the CVEs of each from the KnowledgeBase.
+//! Qualys: detections on hosts, streamed, and the CVEs of each from the KnowledgeBase; and what
+//! the last scans of given hosts saw.
 //!
 //! Bodies can be gigabytes, errors come inside HTTP 200, and the address of the next page comes
 //! from the reply: so documents are read host by host, their root is checked, and of that address
-//! only what asks for another page of the same list is used. Start at [`read`] for paging, at
-//! [`wire`] for a page, at [`knowledge`] for the way from a QID to its CVEs.
+//! only what asks for another page of the same list is used. Start at [`pages`] for paging, at
+//! [`wire`] for a page, at [`knowledge`] for the way from a QID to its CVEs, at [`scans`] for how
+//! hosts are recognised.
 
 mod answer;
+mod hosts;
 mod knowledge;
 mod operations;
+mod pages;
 mod read;
+mod refusal;
+mod scans;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -73,6 +79,7 @@ pub static SPEC: ConnectorSpec = ConnectorSpec {
 pub struct Qualys {
     detection_versions: Versions,
     kb_versions: Versions,
+    host_versions: Versions,
     /// Held while detections stream. Of the two requests that may be in flight one then stays
     /// for the KnowledgeBase, without which the stream cannot go on.
     stream: tokio::sync::Mutex<()>,
@@ -83,6 +90,7 @@ impl Default for Qualys {
         Self {
             detection_versions: Versions::new(&["5.0", "2.0", "4.0", "3.0"]),
             kb_versions: Versions::new(&["3.0", "2.0", "4.0"]),
+            host_versions: Versions::new(&["5.0", "2.0", "4.0", "3.0"]),
             stream: tokio::sync::Mutex::default(),
         }
     }
@@ -110,6 +118,7 @@ impl Connector for Qualys {
     async fn perform(&self, call: Call<'_>) -> Result<Value, CallError> {
         match call.operation {
             operations::FINDINGS_READ => read::findings(call, self).await,
+            operations::SCANS_READ => scans::scans(call, self).await,
             _ => Err(call.parameters("has no implementation")),
         }
     }

@@ -4,6 +4,8 @@ use arx_types::{Access, OperationSpec, RiskClass};
 
 /// Reads detections on hosts, with the CVEs of each from the KnowledgeBase.
 pub(super) const FINDINGS_READ: &str = "findings:read";
+/// Reads what the last scans of given hosts saw of given vulnerabilities.
+pub(super) const SCANS_READ: &str = "scans:read";
 
 const fn named(
     name: &'static str,
@@ -32,7 +34,14 @@ pub(super) const OPERATIONS: &[OperationSpec] = &[
         false,
         "Ignores or reopens detections.",
     ),
-    named("scans:read", RiskClass::Low, Access::Read, false, "Reads the list of scans."),
+    OperationSpec {
+        name: SCANS_READ,
+        class: RiskClass::Low,
+        access: Access::Read,
+        targeted: false,
+        implemented: true,
+        summary: "Reads when hosts were last scanned and what became of vulnerabilities on them.",
+    },
     named("scans:execute", RiskClass::High, Access::Write, true, "Launches a scan."),
     named("scans:cancel", RiskClass::High, Access::Write, true, "Cancels a running scan."),
     named("scans:delete", RiskClass::High, Access::Write, false, "Deletes a scan's results."),

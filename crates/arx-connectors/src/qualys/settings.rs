@@ -15,6 +15,8 @@ pub(super) struct Settings {
     pub(super) api_version: Option<String>,
     /// Version of the KnowledgeBase; the newest one served where it is not fixed.
     pub(super) kb_api_version: Option<String>,
+    /// Version of the host list; the newest one served where it is not fixed.
+    pub(super) host_api_version: Option<String>,
     /// Hosts of one page; 0 for all at once.
     pub(super) truncation_limit: u64,
     /// Longest wait for a reply and for each further piece of it.
@@ -30,6 +32,7 @@ impl Default for Settings {
         Self {
             api_version: None,
             kb_api_version: None,
+            host_api_version: None,
             truncation_limit: 1000,
             timeout: Duration::from_secs(300),
             kb_max_age: 7 * DAY,
@@ -45,6 +48,7 @@ impl Settings {
             match name.as_str() {
                 "api_version" => read.api_version = Some(version(name, value)?),
                 "kb_api_version" => read.kb_api_version = Some(version(name, value)?),
+                "host_api_version" => read.host_api_version = Some(version(name, value)?),
                 "truncation_limit" => read.truncation_limit = number(name, value, 0, 1_000_000)?,
                 "timeout_seconds" => {
                     read.timeout = Duration::from_secs(number(name, value, 1, 3600)?);
@@ -60,7 +64,8 @@ impl Settings {
                 unknown => {
                     return Err(format!(
                         "no setting `{unknown}`; there are api_version, kb_api_version, \
-                         truncation_limit, timeout_seconds, kb_max_age_days and show_tags"
+                         host_api_version, truncation_limit, timeout_seconds, kb_max_age_days \
+                         and show_tags"
                     ));
                 }
             }

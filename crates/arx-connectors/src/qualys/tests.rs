@@ -2,6 +2,7 @@
 
 mod paging;
 mod recorded;
+mod scans;
 mod simulated;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::answer::Kind;
 use super::knowledge::{self, Fact, Reply, plain, read_knowledge};
-use super::read::PageRequest;
+use super::pages::{DETECTIONS, PageRequest};
 use super::wire::{Detection, Ended, Filter, PageEnd, Warning, read_page};
 use super::xml::Pieces;
 use super::*;
@@ -291,12 +292,12 @@ fn the_next_page_keeps_scheme_host_and_call() {
     #[track_caller]
     fn check(here: &PageRequest, url: &str, expected: &str) {
         let warning = Warning { url: url.to_owned(), ..Warning::default() };
-        let shown = match here.after(&warning) {
+        let shown = match here.after(&DETECTIONS, &warning) {
             Ok(next) => {
                 let query: Vec<_> = next.query.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 format!("{} {}", next.version.unwrap_or_default(), query.join("&"))
             }
-            Err(why) => why.to_owned(),
+            Err(why) => why,
         };
         assert_eq!(shown, expected, "{url}");
     }

@@ -20,6 +20,7 @@ const BATCH_DETECTIONS: usize = 1024;
 const TAGS_MAX: usize = 200;
 
 pub(super) const DETECTIONS_ROOT: &str = "HOST_LIST_VM_DETECTION_OUTPUT";
+pub(super) const HOSTS_ROOT: &str = "HOST_LIST_OUTPUT";
 
 /// Which detections count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +103,85 @@ pub(super) struct Warning {
     pub(super) url: String,
 }
 
+/// What is read of each host of a list.
+pub(super) trait Hosts {
+    /// Reads a host whose opening tag has been read, up to its closing tag; its id, where it is a
+    /// number.
+    fn read_host<R: Bounded>(&mut self, xml: &mut Xml<R>) -> Result<Option<u64>, XmlError>;
+
+    /// Hands on what has been read; false when nobody takes it any more.
+    fn flush(&mut self) -> bool;
+
+    /// Whether nobody takes hosts any more.
+    fn is_abandoned(&self) -> bool;
+}
+
+/// Reads a list of hosts, up to where it can be read.
+pub(super) fn read_list<R: Bounded>(source: R, root: &str, hosts: &mut impl Hosts) -> PageEnd {
+    let mut end = PageEnd { ascending: true, ..PageEnd::default() };
+    let ended = match read_frame(source, root, hosts, &mut end) {
+        Ok(ended) => ended,
+        Err(XmlError::Broken(why)) => Ended::Broken(why),
+        Err(XmlError::Refused(why)) => Ended::Refused(why),
+    };
+    end.ended = if hosts.flush() { ended } else { Ended::Abandoned };
+    end
+}
+
+fn read_frame<R: Bounded>(
+    source: R,
+    root: &str,
+    hosts: &mut impl Hosts,
+    end: &mut PageEnd,
+) -> Result<Ended, XmlError> {
+    let mut xml = Xml::open(source, FRAME_BYTES_MAX)?;
+    match xml.name() {
+        name if name == root => {}
+        answer::ROOT => {
+            let mut answer = Answer::default();
+            answer.read(&mut xml)?;
+            return Ok(Ended::Answer(answer));
+        }
+        other => return Ok(Ended::Foreign(other.to_owned())),
+    }
+    let mut warning = None;
+    while xml.child()? {
+        if xml.name() != "RESPONSE" {
+            xml.skip()?;
+            continue;
+        }
+        while xml.child()? {
+            match xml.name() {
+                "HOST_LIST" => read_hosts(&mut xml, hosts, end)?,
+                "WARNING" => warning = Some(read_warning(&mut xml)?),
+                _ => xml.skip()?,
+            }
+        }
+    }
+    Ok(Ended::Whole(warning))
+}
+
+fn read_hosts<R: Bounded>(
+    xml: &mut Xml<R>,
+    hosts: &mut impl Hosts,
+    end: &mut PageEnd,
+) -> Result<(), XmlError> {
+    xml.allow(HOST_BYTES_MAX);
+    while !hosts.is_abandoned() && xml.child()? {
+        if xml.name() == "HOST" {
+            let number = hosts.read_host(xml)?;
+            end.hosts += 1;
+            end.ascending &= number.is_some() && number > end.last_host;
+            end.last_host = number.or(end.last_host);
+        } else {
+            xml.skip()?;
+        }
+        xml.allow(HOST_BYTES_MAX);
+    }
+    xml.allow(FRAME_BYTES_MAX);
+    if hosts.is_abandoned() { Err(XmlError::Broken("abandoned".to_owned())) } else { Ok(()) }
+}
+
 /// Reads a page of detections and hands them on in batches; `hand_on` answers false when nobody
 /// takes them any more.
 pub(super) fn read_page<R: Bounded>(
@@ -109,21 +189,9 @@ pub(super) fn read_page<R: Bounded>(
     filter: &Filter,
     hand_on: impl FnMut(Vec<Detection>) -> bool,
 ) -> PageEnd {
-    let mut page = PageReader {
-        filter,
-        hand_on,
-        batch: Vec::new(),
-        abandoned: false,
-        end: PageEnd { ascending: true, ..PageEnd::default() },
-    };
-    let ended = match page.read(source) {
-        Ok(ended) => ended,
-        Err(XmlError::Broken(why)) => Ended::Broken(why),
-        Err(XmlError::Refused(why)) => Ended::Refused(why),
-    };
-    page.flush();
-    let ended = if page.abandoned { Ended::Abandoned } else { ended };
-    PageEnd { ended, ..page.end }
+    let mut page = PageReader { filter, hand_on, batch: Vec::new(), abandoned: false, nameless: 0 };
+    let end = read_list(source, DETECTIONS_ROOT, &mut page);
+    PageEnd { nameless: page.nameless, ..end }
 }
 
 struct PageReader<'f, F> {
@@ -131,53 +199,11 @@ struct PageReader<'f, F> {
     hand_on: F,
     batch: Vec<Detection>,
     abandoned: bool,
-    end: PageEnd,
+    nameless: u64,
 }
 
-impl<F: FnMut(Vec<Detection>) -> bool> PageReader<'_, F> {
-    fn read<R: Bounded>(&mut self, source: R) -> Result<Ended, XmlError> {
-        let mut xml = Xml::open(source, FRAME_BYTES_MAX)?;
-        match xml.name() {
-            DETECTIONS_ROOT => {}
-            answer::ROOT => {
-                let mut answer = Answer::default();
-                answer.read(&mut xml)?;
-                return Ok(Ended::Answer(answer));
-            }
-            other => return Ok(Ended::Foreign(other.to_owned())),
-        }
-        let mut warning = None;
-        while xml.child()? {
-            if xml.name() != "RESPONSE" {
-                xml.skip()?;
-                continue;
-            }
-            while xml.child()? {
-                match xml.name() {
-                    "HOST_LIST" => self.read_hosts(&mut xml)?,
-                    "WARNING" => warning = Some(read_warning(&mut xml)?),
-                    _ => xml.skip()?,
-                }
-            }
-        }
-        Ok(Ended::Whole(warning))
-    }
-
-    fn read_hosts<R: Bounded>(&mut self, xml: &mut Xml<R>) -> Result<(), XmlError> {
-        xml.allow(HOST_BYTES_MAX);
-        while !self.abandoned && xml.child()? {
-            if xml.name() == "HOST" {
-                self.read_host(xml)?;
-            } else {
-                xml.skip()?;
-            }
-            xml.allow(HOST_BYTES_MAX);
-        }
-        xml.allow(FRAME_BYTES_MAX);
-        if self.abandoned { Err(XmlError::Broken("abandoned".to_owned())) } else { Ok(()) }
-    }
-
-    fn read_host<R: Bounded>(&mut self, xml: &mut Xml<R>) -> Result<(), XmlError> {
+impl<F: FnMut(Vec<Detection>) -> bool> Hosts for PageReader<'_, F> {
+    fn read_host<R: Bounded>(&mut self, xml: &mut Xml<R>) -> Result<Option<u64>, XmlError> {
         let mut names = Names::default();
         let mut id = String::new();
         let mut tags = Vec::new();
@@ -204,9 +230,6 @@ impl<F: FnMut(Vec<Detection>) -> bool> PageReader<'_, F> {
             }
         }
         let number = id.parse::<u64>().ok();
-        self.end.hosts += 1;
-        self.end.ascending &= number.is_some() && number > self.end.last_host;
-        self.end.last_host = number.or(self.end.last_host);
         let name = names.best(&id);
         if id.is_empty() {
             id.clone_from(&name);
@@ -216,9 +239,22 @@ impl<F: FnMut(Vec<Detection>) -> bool> PageReader<'_, F> {
         if self.batch.len() >= BATCH_DETECTIONS {
             self.flush();
         }
-        Ok(())
+        Ok(number)
     }
 
+    fn flush(&mut self) -> bool {
+        if !self.batch.is_empty() && !self.abandoned {
+            self.abandoned = !(self.hand_on)(std::mem::take(&mut self.batch));
+        }
+        !self.abandoned
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned
+    }
+}
+
+impl<F> PageReader<'_, F> {
     fn read_detection<R: Bounded>(
         &mut self,
         xml: &mut Xml<R>,
@@ -249,16 +285,10 @@ impl<F: FnMut(Vec<Detection>) -> bool> PageReader<'_, F> {
             if row.qid.is_some() {
                 rows.push(row);
             } else {
-                self.end.nameless += 1;
+                self.nameless += 1;
             }
         }
         Ok(())
-    }
-
-    fn flush(&mut self) {
-        if !self.batch.is_empty() && !self.abandoned {
-            self.abandoned = !(self.hand_on)(std::mem::take(&mut self.batch));
-        }
     }
 }
 
