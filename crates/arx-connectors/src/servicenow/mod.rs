@@ -54,6 +54,9 @@ const IN_FLIGHT_MAX: Duration = Duration::from_secs(600);
 /// How long an update can wait for its turn before it is sent, and then some: an intent older
 /// than this has nothing on its way.
 const INTENT_STALE: SignedDuration = SignedDuration::from_hours(3);
+/// How long a login that was refused is not tried again: an instance locks accounts that fail
+/// several times in a row, and a run has many requests.
+const LOGIN_REFUSED_KEPT: Duration = Duration::from_secs(300);
 /// Most effects whose updates are remembered as unsettled.
 const UNSETTLED_MAX: usize = 10_000;
 
@@ -86,6 +89,8 @@ pub struct ServiceNow {
     /// Updates that were sent and have no certain outcome, with the last moment at which they
     /// can have been sent.
     unsettled: Mutex<HashMap<EffectKey, Instant>>,
+    /// When the login was refused, and in what words.
+    login_refused: Mutex<Option<(Instant, String)>>,
 }
 
 impl Default for ServiceNow {
@@ -94,6 +99,7 @@ impl Default for ServiceNow {
             started: Instant::now(),
             choices: tokio::sync::Mutex::default(),
             unsettled: Mutex::default(),
+            login_refused: Mutex::default(),
         }
     }
 }
@@ -138,11 +144,16 @@ impl Connector for ServiceNow {
     }
 
     async fn perform(&self, call: Call<'_>) -> Result<Value, CallError> {
-        match call.operation {
+        self.check_login()?;
+        let performed = match call.operation {
             READ => tickets::read(self, call).await,
             UPDATE => self.update(call).await,
             other => Err(call.parameters(format!("`{other}` is not implemented"))),
+        };
+        if let Err(error) = &performed {
+            self.note_login(error);
         }
+        performed
     }
 
     async fn settle(
@@ -168,9 +179,16 @@ impl Connector for ServiceNow {
             // After this look the answer stands, so the update must not be on its way any more.
             tokio::time::sleep(pending).await;
         }
-        let settled = match update.settle(call, last || pending.is_zero()).await {
+        let looked = match self.check_login() {
+            Ok(()) => update.settle(call, last || pending.is_zero()).await,
+            Err(error) => Err(error),
+        };
+        let settled = match looked {
             Ok(settled) => settled,
-            Err(error) => return Ok(Settlement::Unknown { why: error.to_string() }),
+            Err(error) => {
+                self.note_login(&error);
+                return Ok(Settlement::Unknown { why: error.to_string() });
+            }
         };
         match settled {
             Settlement::Happened(_) | Settlement::Absent => self.forget(effect),
@@ -201,6 +219,28 @@ impl ServiceNow {
             Ok(_) | Err(_) => self.forget(effect),
         }
         written
+    }
+
+    /// Refuses to ask while the login is known to be refused.
+    fn check_login(&self) -> Result<(), CallError> {
+        let refused = self.login_refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*refused {
+            Some((at, words)) if at.elapsed() < LOGIN_REFUSED_KEPT => Err(CallError::Credential {
+                vendor: SPEC.title,
+                variables: format!("{USERNAME} and {PASSWORD}"),
+                message: words.clone(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn note_login(&self, error: &CallError) {
+        let CallError::Credential { message, .. } = error else { return };
+        let mut refused = self.login_refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = refused.as_ref().is_some_and(|(at, _)| at.elapsed() < LOGIN_REFUSED_KEPT);
+        if !known {
+            *refused = Some((Instant::now(), message.clone()));
+        }
     }
 
     fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<EffectKey, Instant>> {

@@ -1,6 +1,7 @@
 //! What needs no instance: addresses, queries, rows, names in texts, times, parameters, choices.
-//! Whole calls are in `reading`, `updating` and `simulated`.
+//! Whole calls are in `reading`, `paging`, `updating` and `simulated`.
 
+mod paging;
 mod reading;
 mod simulated;
 mod updating;

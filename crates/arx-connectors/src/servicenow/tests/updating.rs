@@ -57,7 +57,7 @@ fn notes(tables: &Tables) -> usize {
 }
 
 fn error(result: Result<Written, GateError>) -> String {
-    message(&result.err().expect("no success"))
+    message(&result.expect_err("no success"))
 }
 
 fn is_patch(asked: &Asked) -> bool {
@@ -497,6 +497,26 @@ async fn without_a_note_the_fields_and_their_author_prove_a_lost_update() {
     }
     check("ARX.bot", true).await;
     check("bob", false).await;
+}
+
+#[tokio::test]
+async fn a_login_that_ended_meanwhile_is_not_tried_until_the_account_is_locked() {
+    let sent = AtomicUsize::new(0);
+    let (gate, server, _) = instance(move |tables, asked| {
+        if is_patch(asked) {
+            sent.fetch_add(1, Ordering::SeqCst);
+            return Reply::new(502, "");
+        }
+        match sent.load(Ordering::SeqCst) {
+            0 => tables.answer(asked),
+            _ => failure(401, "User Not Authenticated", None),
+        }
+    })
+    .await;
+    let error = error(gate.write(UPDATE, change(), "a").await);
+    assert!(error.contains("does not accept SNOW_USERNAME and SNOW_PASSWORD"), "{error}");
+    // The journal and the record before, the update, and one look.
+    assert_eq!(server.asked().len(), 4);
 }
 
 /// The vendor cuts what runs for a minute; until then a lost update may still arrive.
