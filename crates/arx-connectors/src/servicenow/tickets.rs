@@ -455,12 +455,11 @@ async fn finish(
     let seen = (gathered.ids.len() + listed.passed_over.len()).max(read + gathered.dropped) as u64;
     let hidden = listed.read.min(listed.total.unwrap_or(0)).saturating_sub(seen);
     if hidden > 0 {
-        why.push(format!(
+        warnings.push(format!(
             "{hidden} tickets of table `{}` wait that the account may not read",
             wanted.table
         ));
     }
-    warnings.extend(why.iter().cloned());
     Ok(json!({
         "table": wanted.table,
         "tickets": tickets,

@@ -47,7 +47,10 @@ async fn short_and_empty_pages_are_not_the_end() {
     let value = read(&gate, wanted()).await.expect("a read");
     assert_eq!(value["tickets"].as_array().map(Vec::len), Some(34 + 17));
     assert_eq!(server.asked_for("/table/incident?").len(), 3);
-    assert_eq!(value["why"], "199 tickets of table `incident` wait that the account may not read");
+    assert_eq!(
+        value["warnings"][0],
+        "199 tickets of table `incident` wait that the account may not read"
+    );
 }
 
 #[tokio::test]
