@@ -1,6 +1,7 @@
 //! Addresses, queries, replies as they come and as they break, and reads from a scripted tenant.
 
 mod recorded;
+mod simulated;
 mod tenant;
 
 use arx_types::{Connection, Sensor};

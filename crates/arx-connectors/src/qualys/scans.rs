@@ -43,6 +43,7 @@ pub(super) async fn scans(call: Call<'_>, qualys: &Qualys) -> Result<Value, Call
     read.by_address().await?;
     read.in_host_list().await;
     read.by_id().await?;
+    read.seen.settle().await;
     match read.first.take() {
         Some(error) if read.answers == 0 => Err(error),
         _ => Ok(read.report(&hosts)),
@@ -279,7 +280,6 @@ impl<'a> Read<'a> {
         let mut pager = Pager::of_detections(self.call, versions, self.settings);
         self.seen.keep = self.keep.clone();
         let walked = pager.walk(PageRequest::first(query), &mut self.seen).await;
-        self.seen.settle().await;
         match walked {
             Ok(None) => self.answers += 1,
             Ok(Some(why)) => {
