@@ -22,7 +22,8 @@ macro_rules! workflow {
 }
 
 /// Every workflow of the library.
-pub(crate) const ALL: &[LibraryWorkflow] = &[workflow!("critical-vuln-escalation")];
+pub(crate) const ALL: &[LibraryWorkflow] =
+    &[workflow!("critical-vuln-escalation"), workflow!("patch-verification")];
 
 /// The workflow of that name.
 pub(crate) fn find(name: &str) -> Option<&'static LibraryWorkflow> {

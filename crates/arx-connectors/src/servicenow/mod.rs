@@ -46,9 +46,10 @@ const INSTANCE: &str = "SNOW_INSTANCE";
 const USERNAME: &str = "SNOW_USERNAME";
 const PASSWORD: &str = "SNOW_PASSWORD";
 
-/// How long an update whose reply was lost may still be on its way through the instance, unless
-/// the setting `in_flight_ms` says: it cuts its transactions at 60 seconds.
-const IN_FLIGHT: Duration = Duration::from_secs(60);
+/// How long an update may still be on its way through the instance after its connection or its
+/// sender was lost, unless the setting `in_flight_ms` says. One that was merely slow is waited for
+/// beyond the 60 seconds at which the instance cuts its transactions.
+const IN_FLIGHT: Duration = Duration::from_secs(15);
 /// Longest that the setting can say.
 const IN_FLIGHT_MAX: Duration = Duration::from_secs(600);
 /// How long an update can wait for its turn before it is sent, and then some: an intent older
@@ -88,7 +89,7 @@ pub struct ServiceNow {
     choices: tokio::sync::Mutex<choices::Kept>,
     /// Updates that were sent and have no certain outcome, with the last moment at which they
     /// can have been sent.
-    unsettled: Mutex<HashMap<EffectKey, Instant>>,
+    unsettled: Mutex<HashMap<EffectKey, Option<Instant>>>,
     /// When the login was refused, and in what words.
     login_refused: Mutex<Option<(Instant, String)>>,
 }
@@ -173,7 +174,8 @@ impl Connector for ServiceNow {
         let pending = if call.now.duration_since(intended_at) > INTENT_STALE {
             Duration::ZERO
         } else {
-            in_flight.saturating_sub(self.sent_at(effect).elapsed())
+            let sent_at = self.sent_at(effect);
+            sent_at.map_or(Duration::ZERO, |at| in_flight.saturating_sub(at.elapsed()))
         };
         if last {
             // After this look the answer stands, so the update must not be on its way any more.
@@ -212,10 +214,12 @@ impl ServiceNow {
     async fn update(&self, call: Call<'_>) -> Result<Value, CallError> {
         let update = Update::of(call)?;
         let effect = call.effect.ok_or_else(|| call.parameters("needs an effect key"))?;
-        let written = update.perform(call, || self.begin(effect)).await;
+        let mut answered = false;
+        let written = update.perform(call, || self.begin(effect), &mut answered).await;
         match &written {
             // The wait for a reply may have been long; what is on its way is younger.
-            Err(CallError::OutcomeUnknown { .. }) => self.begin(effect),
+            Err(CallError::OutcomeUnknown { .. }) if !answered => self.begin(effect),
+            Err(CallError::OutcomeUnknown { .. }) => self.note(effect, None),
             Ok(_) | Err(_) => self.forget(effect),
         }
         written
@@ -243,25 +247,31 @@ impl ServiceNow {
         }
     }
 
-    fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<EffectKey, Instant>> {
+    fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<EffectKey, Option<Instant>>> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self, effect: &EffectKey) {
+        self.note(effect, Some(Instant::now()));
+    }
+
+    /// Remembers when an update was sent; none says that the instance has answered it.
+    fn note(&self, effect: &EffectKey, sent_at: Option<Instant>) {
         let mut unsettled = self.unsettled();
         if unsettled.len() < UNSETTLED_MAX || unsettled.contains_key(effect) {
-            unsettled.insert(effect.clone(), Instant::now());
+            unsettled.insert(effect.clone(), sent_at);
         }
     }
 
-    /// The last moment at which an update of this effect can have been sent.
-    fn sent_at(&self, effect: &EffectKey) -> Instant {
+    /// The last moment at which an update of this effect can have been sent; none where nothing
+    /// of it is on its way.
+    fn sent_at(&self, effect: &EffectKey) -> Option<Instant> {
         let mut unsettled = self.unsettled();
         if unsettled.len() < UNSETTLED_MAX {
-            return *unsettled.entry(effect.clone()).or_insert(self.started);
+            return *unsettled.entry(effect.clone()).or_insert(Some(self.started));
         }
         // Not among those remembered, so it may have been sent just now.
-        unsettled.get(effect).copied().unwrap_or_else(Instant::now)
+        unsettled.get(effect).copied().unwrap_or_else(|| Some(Instant::now()))
     }
 
     fn forget(&self, effect: &EffectKey) {

@@ -400,7 +400,7 @@ fn the_settings_are_checked() {
     fn check(settings: Value, expected: Result<u64, ()>) {
         assert_eq!(in_flight(&settings).map(|wait| wait.as_secs()).map_err(drop), expected);
     }
-    check(Value::Null, Ok(60));
+    check(Value::Null, Ok(15));
     check(json!({"in_flight_ms": 2000}), Ok(2));
     check(json!({"in_flight_ms": "2"}), Err(()));
     check(json!({"in_flight_ms": 3_600_000}), Err(()));

@@ -47,11 +47,13 @@ impl Update {
         Ok(Self { change, marker, fields })
     }
 
-    /// Writes the change, unless the record moved.
+    /// Writes the change, unless the record moved. Says in `answered` whether the instance ended
+    /// its work on the update, whatever came of it.
     pub async fn perform(
         &self,
         call: Call<'_>,
         sending: impl FnOnce(),
+        answered: &mut bool,
     ) -> Result<Value, CallError> {
         let mut warnings = Vec::new();
         let mut note = self.change.note.as_deref();
@@ -74,11 +76,19 @@ impl Update {
             return self.already_written(call, &before, moved).await;
         }
         self.check_writable(&before)?;
-        if note.is_none() && self.fields.is_empty() {
+        let is_due = |(name, value): &&(String, String)| {
+            !before.get(name).is_some_and(|kept| same(value, kept))
+        };
+        // An earlier attempt that was taken in part: what it wrote is there.
+        let rest: Vec<&(String, String)> = match note {
+            None if self.change.note.is_some() => self.fields.iter().filter(is_due).collect(),
+            Some(_) | None => self.fields.iter().collect(),
+        };
+        if note.is_none() && rest.is_empty() {
             return Ok(self.outcome(call, &before, false, &warnings));
         }
         sending();
-        self.send(call, note).await?;
+        self.send(call, &rest, note, answered).await?;
         let after = self.read(call).await.map_err(not_read_back)?;
         if journal && note.is_some() {
             // INVARIANT (a note that was ignored is no note): the journal is asked, not the reply.
@@ -259,9 +269,15 @@ impl Update {
         }
     }
 
-    async fn send(&self, call: Call<'_>, note: Option<&str>) -> Result<(), CallError> {
+    async fn send(
+        &self,
+        call: Call<'_>,
+        fields: &[&(String, String)],
+        note: Option<&str>,
+        answered: &mut bool,
+    ) -> Result<(), CallError> {
         let mut body = Map::new();
-        for (name, value) in &self.fields {
+        for (name, value) in fields {
             body.insert(name.clone(), json!(value));
         }
         if let Some(note) = note {
@@ -281,8 +297,13 @@ impl Update {
             Ok(reply) => reply,
             // The reply came and was too large to read: the write may well have happened.
             Err(error @ HttpError::TooLarge { .. }) => return Err(unknown(&error.to_string())),
-            Err(error) => return Err(call.failed(error)),
+            Err(error) => {
+                // A gateway in front of the instance answers for itself alone.
+                *answered = matches!(error, HttpError::Ambiguous { status: Some(500), .. });
+                return Err(call.failed(error));
+            }
         };
+        *answered = reply.status != 408;
         self.taken(call, &reply)
     }
 

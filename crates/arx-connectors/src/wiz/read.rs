@@ -4,6 +4,7 @@
 //! out before the page is decoded. What the decoder then says of the page counts: errors beside
 //! data, or another cursor, undo the shortcut and never the check.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +19,9 @@ use tokio::task::JoinHandle;
 use super::refusal::{Kind, Refusal};
 use super::wire::{self, FIELD_SETS, Next, NoPage, Wanted};
 
-/// Pages that are decoded at once; beyond that the reader waits for the oldest.
-const DECODING_MAX: usize = 4;
+/// Pages that are decoded at once; beyond that the reader waits for the oldest. More would keep
+/// more threads and their memory, and no processor busier.
+const DECODING_MAX: usize = 2;
 /// Bodies below this size are decoded before the next page is asked for: nothing is gained.
 const SHORTCUT_BYTES_MIN: usize = 32 * 1024;
 /// Largest page in bytes.
@@ -226,7 +228,10 @@ impl Reader<'_> {
         let sink = Arc::clone(&self.sink);
         tokio::task::spawn_blocking(move || {
             // A page with a broken character loses that character, not the page.
-            let text = String::from_utf8_lossy(&body);
+            let text = match std::str::from_utf8(&body) {
+                Ok(text) => Cow::Borrowed(text),
+                Err(_) => String::from_utf8_lossy(&body),
+            };
             let page = wire::decode(&text, &wanted).map_err(Failure::NoPage)?;
             sink.accept(&page.findings).map_err(Failure::Sink)?;
             Ok(Taken { findings: page.findings.len() as u64, next: page.next })

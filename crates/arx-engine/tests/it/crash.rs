@@ -4,7 +4,7 @@
 use arx_journal::{JournalOptions, StopPoint, StopWhen};
 use arx_types::RunStatus;
 
-use crate::world::TestWorld;
+use crate::world::{PATCHES, TestWorld};
 
 /// A small world, so that every write can be tried.
 const SCENARIO: &str = "generated:seed=3,findings=8,detections=0,cves=2,assets=4";
@@ -36,6 +36,37 @@ async fn no_effect_is_lost_or_doubled_wherever_the_process_stops() {
             assert_eq!(effects.len(), 4, "stopped at {write} {when:?}: {effects:?}");
             let verified = world.verify().await;
             assert!(verified.is_ok(), "stopped at {write} {when:?}: {:#?}", verified.findings);
+            if stopped.is_ok() {
+                assert!(write > 20, "the run made only {write} writes");
+                break;
+            }
+            assert!(write + 1 < WRITES_MAX, "a run makes more writes than are tried");
+        }
+    }
+}
+
+/// The same over the other workflow, whose writes change records that are there already: each
+/// ticket gets its one write, wherever the process stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ticket_is_written_to_twice_wherever_the_process_stops() {
+    for when in [StopWhen::BeforeCommit, StopWhen::AfterCommit] {
+        for write in 1..WRITES_MAX {
+            let mut world = TestWorld::of(PATCHES, "generated:seed=5,tickets=4", "").await;
+            world.settle_at_once();
+            let stop =
+                JournalOptions { stop: Some(StopPoint { write, when }), ..Default::default() };
+            let stopped = world.process(stop).await;
+            let report = world.run().await;
+            let at = format!("stopped at {write} {when:?}");
+            assert_eq!(report.counts.failed, 0, "{at}: {report:#?}");
+            let mut writes = std::collections::BTreeMap::new();
+            for entry in world.simulators.ledger() {
+                *writes.entry(entry.id).or_insert(0) += 1;
+            }
+            assert_eq!(writes.len(), 4, "{at}: {writes:?}");
+            assert!(writes.values().all(|n| *n == 1), "{at}: {writes:?}");
+            let verified = world.verify().await;
+            assert!(verified.is_ok(), "{at}: {:#?}", verified.findings);
             if stopped.is_ok() {
                 assert!(write > 20, "the run made only {write} writes");
                 break;

@@ -8,5 +8,6 @@
 
 mod crash;
 mod escalation;
+mod patches;
 mod record;
 mod world;

@@ -16,20 +16,36 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-pub const MANIFEST: &str =
-    include_str!("../../../../library/workflows/critical-vuln-escalation/arx.yaml");
-pub const WORKFLOW: &str =
-    include_str!("../../../../library/workflows/critical-vuln-escalation/workflow.py");
+/// A workflow of the library.
+#[derive(Clone, Copy)]
+pub struct Library {
+    pub manifest: &'static str,
+    pub source: &'static str,
+}
+
+pub const ESCALATION: Library = Library {
+    manifest: include_str!("../../../../library/workflows/critical-vuln-escalation/arx.yaml"),
+    source: include_str!("../../../../library/workflows/critical-vuln-escalation/workflow.py"),
+};
+pub const PATCHES: Library = Library {
+    manifest: include_str!("../../../../library/workflows/patch-verification/arx.yaml"),
+    source: include_str!("../../../../library/workflows/patch-verification/workflow.py"),
+};
 
 pub struct TestWorld {
     pub simulators: Simulators,
     pub state: TempDir,
     pub manifest: String,
+    pub source: String,
     pub overrides: Vec<(String, String)>,
 }
 
 impl TestWorld {
     pub async fn new(scenario: &str, faults: &str) -> Self {
+        Self::of(ESCALATION, scenario, faults).await
+    }
+
+    pub async fn of(library: Library, scenario: &str, faults: &str) -> Self {
         let options = Options {
             scenario: scenario.parse().unwrap(),
             faults: faults.parse().unwrap(),
@@ -38,9 +54,18 @@ impl TestWorld {
         Self {
             simulators: arx_sim::start(options).await.unwrap(),
             state: TempDir::new().unwrap(),
-            manifest: MANIFEST.to_owned(),
+            manifest: library.manifest.to_owned(),
+            source: library.source.to_owned(),
             overrides: Vec::new(),
         }
+    }
+
+    /// Has lost updates looked up without the wait that a real instance needs.
+    pub fn settle_at_once(&mut self) {
+        let patient = "\"incidents:update\"] }";
+        assert!(self.manifest.contains(patient));
+        let hasty = "\"incidents:update\"], settle_for: 200ms, settings: { in_flight_ms: 50 } }";
+        self.manifest = self.manifest.replace(patient, hasty);
     }
 
     /// One process: opens the journal, and resumes what is unfinished or begins a run.
@@ -77,7 +102,7 @@ impl TestWorld {
         let bound = bindings(&manifest, |name| {
             ALL.iter().find(|entry| entry.spec.name == name).map(|entry| (entry.new)())
         });
-        let bundle = Bundle::new(manifest, self.manifest.clone(), WORKFLOW.to_owned());
+        let bundle = Bundle::new(manifest, self.manifest.clone(), self.source.clone());
         let workflow = Workflow::new(&bundle, &specs).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let state = StateDir::open(self.state.path()).unwrap();

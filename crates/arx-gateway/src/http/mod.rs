@@ -81,6 +81,9 @@ pub enum HttpError {
     Ambiguous {
         /// What went wrong.
         why: String,
+        /// Status of the vendor's reply, where a whole one came: the vendor has then ended its
+        /// work on the request, whatever came of it.
+        status: Option<u16>,
     },
     /// A safe request failed at the vendor as often as it was tried.
     #[error("status {status} after {attempts} attempts: {message}")]
@@ -194,7 +197,7 @@ impl GovernedHttp {
                 (Err(error @ HttpError::TooLarge { .. }), Replay::Safe) => return Err(error),
                 (Err(error), Replay::Safe) => attempts.after_failure(error).await?,
                 (Err(error), Replay::Once) => {
-                    return Err(HttpError::Ambiguous { why: error.to_string() });
+                    return Err(HttpError::Ambiguous { why: error.to_string(), status: None });
                 }
             }
         }
@@ -317,7 +320,7 @@ impl GovernedHttp {
                 Err(Failure { connected, why }) => {
                     drop(place);
                     if connected && request.replay == Replay::Once {
-                        return Err(HttpError::Ambiguous { why });
+                        return Err(HttpError::Ambiguous { why, status: None });
                     }
                     attempts.after_failure(HttpError::Unreachable { why }).await?;
                     continue;
@@ -372,7 +375,7 @@ impl GovernedHttp {
                 match request.replay {
                     Replay::Once => {
                         let why = format!("status {status}: {}", request::excerpt(&body));
-                        return Err(HttpError::Ambiguous { why });
+                        return Err(HttpError::Ambiguous { why, status: Some(status) });
                     }
                     Replay::Safe => attempts.after_failure(failure).await?,
                 }

@@ -64,6 +64,8 @@ struct Change<'c> {
 /// What a change left behind.
 #[derive(Default)]
 struct Traces {
+    /// Whether anything of the record is other than before.
+    has_changed: bool,
     journal: Vec<Row>,
     audit: Vec<Row>,
 }
@@ -153,6 +155,26 @@ impl ServiceNow {
         status: u16,
     ) -> Result<Reply, Problem> {
         let (_, row) = state.store.get(table, id).ok_or_else(Problem::no_record)?;
+        if traces.has_changed {
+            self.record(state, table, id, row, traces, operation);
+        }
+        if req.header("x-no-response-body") == Some("true") {
+            return Ok(Reply::empty(status).committed());
+        }
+        let shown = self.view(req, &state.store).row(table, row);
+        Ok(Reply::json(status, &json!({ "result": shown })).committed())
+    }
+
+    /// Puts a write into the ledger.
+    fn record(
+        &self,
+        state: &State,
+        table: &'static Table,
+        id: &str,
+        row: &Row,
+        traces: Traces,
+        operation: &'static str,
+    ) {
         let notes: Vec<&str> = traces
             .journal
             .iter()
@@ -182,11 +204,6 @@ impl ServiceNow {
             title: title.chars().take(TITLE_CHARS_MAX).collect(),
             state: serde_json::to_value(&written).unwrap_or_default(),
         });
-        if req.header("x-no-response-body") == Some("true") {
-            return Ok(Reply::empty(status).committed());
-        }
-        let shown = self.view(req, &state.store).row(table, row);
-        Ok(Reply::json(status, &json!({ "result": shown })).committed())
     }
 
     /// The fields of a body as they would be stored; unknown ones are dropped without a word.
@@ -350,7 +367,8 @@ impl State {
             }
         }
         // A write that changes nothing does not count as one.
-        if after.values != before.values || !traces.journal.is_empty() {
+        traces.has_changed = after.values != before.values || !traces.journal.is_empty();
+        if traces.has_changed {
             let count: u64 = before.get("sys_mod_count").parse().unwrap_or(0);
             after.set("sys_mod_count", (count + 1).to_string());
             if !fields.iter().any(|(name, _)| name == "sys_updated_on") {

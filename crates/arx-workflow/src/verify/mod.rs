@@ -185,15 +185,16 @@ fn digest(
     sensor: &Statement,
     criteria: &Criteria,
 ) -> Digest {
-    let records = match outcome {
-        Outcome::Verified | Outcome::Failed => json!(scan.map(|scan| &scan.records)),
-        Outcome::Inconclusive | Outcome::Unusable => json!(scan.map(|scan| shown(&scan.records))),
-    };
+    let is_decided = matches!(outcome, Outcome::Verified | Outcome::Failed);
+    let records = scan.map(|scan| {
+        let records = scan.records.iter();
+        records.map(|record| seen(record, ticket, is_decided)).collect::<Vec<_>>()
+    });
     let evidence: Value = json!({
         "ticket": ticket.id,
         "host": ticket.host,
         "vulnerabilities": ticket.vulnerabilities,
-        "patched_at": ticket.patched_at,
+        "patched_at": ticket.patched_at.filter(|_| is_decided),
         "missing": ticket.missing,
         "unusable": ticket.unusable,
         "verification": criteria.verification,
@@ -205,13 +206,15 @@ fn digest(
     Digest::of_json(&evidence).unwrap_or_else(|_| Digest::of_bytes(ticket.id.as_bytes()))
 }
 
-/// Records without their times.
-fn shown(records: &[ScannedHost]) -> Vec<Value> {
-    let of_record = |record: &ScannedHost| {
-        let detections = record.detections.iter();
-        let detections: Vec<_> =
-            detections.map(|detection| (&detection.check, detection.status)).collect();
-        json!({ "id": record.id, "detections": detections })
-    };
-    records.iter().map(of_record).collect()
+/// What a record says of a ticket's own vulnerabilities: another ticket on the same host changes
+/// nothing of it.
+fn seen(record: &ScannedHost, ticket: &Ticket, with_times: bool) -> Value {
+    let detections: Vec<Value> = scanner::concerning(record, ticket)
+        .map(|detection| {
+            let times = with_times.then_some((detection.tested_at, detection.fixed_at));
+            json!([detection.check, detection.status, times])
+        })
+        .collect();
+    let scans = with_times.then_some((record.scanned_at, record.authenticated_at));
+    json!({ "id": record.id, "scans": scans, "detections": detections })
 }

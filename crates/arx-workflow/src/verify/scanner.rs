@@ -48,6 +48,22 @@ pub(super) fn statement(
     Statement::new(Answer::Yes, "fixed", format!("{fixed} fixed, scanned {scanned}"))
 }
 
+/// Whether a detection stands for a vulnerability.
+fn stands_for(detection: &HostDetection, vulnerability: &str) -> bool {
+    let mut names = std::iter::once(&detection.check).chain(&detection.vulnerabilities);
+    names.any(|name| name.eq_ignore_ascii_case(vulnerability))
+}
+
+/// Detections that stand for any vulnerability of a ticket, each once.
+pub(super) fn concerning<'r>(
+    record: &'r ScannedHost,
+    ticket: &'r Ticket,
+) -> impl Iterator<Item = &'r HostDetection> {
+    record.detections.iter().filter(|detection| {
+        ticket.vulnerabilities.iter().any(|vulnerability| stands_for(detection, vulnerability))
+    })
+}
+
 /// The one record that is the host.
 fn one_record(scan: Option<&HostScan>) -> Result<&ScannedHost, Statement> {
     let unknown = |reason: &str, text: String| Statement::new(Answer::Unknown, reason, text);
@@ -118,11 +134,8 @@ fn of_vulnerability(
     patched_at: Timestamp,
     criteria: &Criteria,
 ) -> Statement {
-    let stands_for = |detection: &&HostDetection| {
-        detection.check.eq_ignore_ascii_case(vulnerability)
-            || detection.vulnerabilities.iter().any(|name| name.eq_ignore_ascii_case(vulnerability))
-    };
-    let detections: Vec<&HostDetection> = record.detections.iter().filter(stands_for).collect();
+    let detections: Vec<&HostDetection> =
+        record.detections.iter().filter(|known| stands_for(known, vulnerability)).collect();
     if detections.is_empty() {
         return match criteria.absent_means {
             AbsentMeans::Fixed => {

@@ -108,7 +108,8 @@ pub(super) fn evidence(
     lines.push(format!("Qualys: {}", scanner.text));
     let records = scan.map(|scan| scan.records.as_slice()).unwrap_or_default();
     if let [record] = records {
-        for detection in record.detections.iter().take(DETECTIONS_MAX) {
+        let concerning: Vec<_> = super::scanner::concerning(record, ticket).collect();
+        for detection in concerning.iter().take(DETECTIONS_MAX) {
             let tested = detection.tested_at.map_or_else(|| "never".to_owned(), time);
             let (check, status) = (&detection.check, detection.status.as_str());
             let mut line = format!("- {check} {status}, tested {tested}");
@@ -117,8 +118,8 @@ pub(super) fn evidence(
             }
             lines.push(line);
         }
-        if record.detections.len() > DETECTIONS_MAX {
-            lines.push(format!("- and {} more", record.detections.len() - DETECTIONS_MAX));
+        if concerning.len() > DETECTIONS_MAX {
+            lines.push(format!("- and {} more", concerning.len() - DETECTIONS_MAX));
         }
     }
     lines.push(format!("CrowdStrike: {}", sensor.text));

@@ -37,11 +37,23 @@ fn verified() {
     check(&base(), |facts| sensor_of(facts).contained = Some(true), true);
 }
 
+/// What other tickets on the host ask for is no evidence of this one.
+#[test]
+fn other_tickets() {
+    let other = || detection("QID-1", "CVE-2020-0001", DetectionStatus::Active, 3);
+    check(&base(), |facts| record_of(facts).detections.push(other()), false);
+    let names = |facts: &mut Facts| {
+        record_of(facts).detections[0].vulnerabilities.push("CVE-2021-45046".to_owned());
+    };
+    check(&base(), names, false);
+}
+
 #[test]
 fn inconclusive() {
     let mut unseen = base();
     record_of(&mut unseen).authenticated_at = None;
     check(&unseen, |facts| record_of(facts).scanned_at = Some(hours_ago(2)), false);
+    check(&unseen, |facts| facts.tickets[0].patched_at = Some(hours_ago(47)), false);
     check(&unseen, |facts| sensor_of(facts).last_seen = Some(hours_ago(3)), false);
     check(&unseen, |facts| record_of(facts).scanned_at = Some(hours_ago(72)), true);
     check(&unseen, |facts| record_of(facts).authenticated_at = Some(hours_ago(24)), true);
