@@ -177,7 +177,7 @@ pub(crate) struct Estate {
 impl Estate {
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
         match scenario {
-            Scenario::Default => company::build(seed),
+            Scenario::Default | Scenario::Awkward => company::build(seed),
             Scenario::Generated(size) => generated::build(size),
             Scenario::Empty => Self::assemble(
                 Vec::new(),

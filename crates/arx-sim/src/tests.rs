@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::{Control, JiraDeployment, Options, Simulators};
+use crate::{Control, JiraDeployment, Options, Scenario, Simulators};
 
 #[expect(clippy::disallowed_types, reason = "the test plays the client")]
 type Client = reqwest::Client;
@@ -91,6 +91,10 @@ impl Bed {
 
     pub async fn default() -> Self {
         Self::start(Options::default()).await
+    }
+
+    pub async fn awkward() -> Self {
+        Self::start(Options { scenario: Scenario::Awkward, ..Options::default() }).await
     }
 
     pub async fn faulty(faults: &str) -> Self {

@@ -95,7 +95,12 @@ impl Wave {
     pub fn new(scenario: &Scenario, estate: &Estate, at: Timestamp) -> Self {
         let at = at.as_second().div_euclid(HOUR) * HOUR;
         let cases = match scenario {
-            Scenario::Default => harbourline::cases(estate, at),
+            Scenario::Default => {
+                let mut cases = harbourline::cases(estate, at);
+                cases.retain(|case| case.expected != Expected::Unusable);
+                cases
+            }
+            Scenario::Awkward => harbourline::cases(estate, at),
             Scenario::Generated(size) => generated::cases(size, estate, at),
             Scenario::Empty => Vec::new(),
         };
@@ -104,7 +109,7 @@ impl Wave {
         scanned.sort_unstable_by_key(|host| host.host_id);
         let mut sensors: Vec<Sensor> =
             cases.iter().flat_map(|case| case.sensors.iter().cloned()).collect();
-        if *scenario == Scenario::Default {
+        if matches!(scenario, Scenario::Default | Scenario::Awkward) {
             sensors.extend(estate_sensors(estate, at));
         }
         Self { at, cases, scanned: Mutex::new(scanned), sensors: Mutex::new(sensors) }

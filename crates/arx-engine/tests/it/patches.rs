@@ -37,7 +37,7 @@ fn state_of(world: &TestWorld, number: &str) -> String {
 /// at most, and a second run writes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_ticket_ends_as_it_should_and_is_written_to_once() {
-    let world = TestWorld::of(PATCHES, "default", "").await;
+    let world = TestWorld::of(PATCHES, "awkward", "").await;
     let expected: BTreeMap<String, Expected> = world
         .simulators
         .control()

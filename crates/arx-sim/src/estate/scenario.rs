@@ -14,6 +14,8 @@ pub enum Scenario {
     /// A company of 300 assets with real published vulnerabilities.
     #[default]
     Default,
+    /// The same company, with tickets that no account can work on.
+    Awkward,
     /// Any number of made-up rows, computed as they are read.
     Generated(GeneratedScenario),
     /// Nothing found anywhere.
@@ -58,7 +60,7 @@ impl Default for GeneratedScenario {
 pub enum ScenarioError {
     /// No scenario of that name.
     #[error(
-        "unknown scenario `{0}`; known: default, empty, generated:seed=N,findings=N,detections=N,cves=N,assets=N,critical=P,tickets=N"
+        "unknown scenario `{0}`; known: default, awkward, empty, generated:seed=N,findings=N,detections=N,cves=N,assets=N,critical=P,tickets=N"
     )]
     Unknown(String),
     /// No such parameter.
@@ -87,6 +89,7 @@ impl FromStr for Scenario {
         let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
         match (name, parameters) {
             ("default", "") => Ok(Self::Default),
+            ("awkward", "") => Ok(Self::Awkward),
             ("empty", "") => Ok(Self::Empty),
             ("generated", parameters) => generated(parameters).map(Self::Generated),
             _ => Err(ScenarioError::Unknown(text.to_owned())),

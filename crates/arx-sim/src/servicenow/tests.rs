@@ -4,13 +4,14 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::tests::{Answer, Bed};
-use crate::{Options, Vendor};
+use crate::{Options, Scenario, Vendor};
 
 const NOW: &str = "2026-11-22T10:30:00Z";
 
 async fn pinned(faults: &str) -> Bed {
-    let faults = faults.parse().unwrap();
-    Bed::start(Options { faults, now: NOW.parse().ok(), ..Options::default() }).await
+    let (faults, now) = (faults.parse().unwrap(), NOW.parse().ok());
+    let scenario = Scenario::Awkward;
+    Bed::start(Options { scenario, faults, now, ..Options::default() }).await
 }
 
 fn encoded(text: &str) -> String {

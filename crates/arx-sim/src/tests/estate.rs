@@ -22,6 +22,7 @@ fn check(text: &str, expected: Result<Scenario, &str>) {
 fn scenario_grammar() {
     let size = crate::GeneratedScenario::default;
     check("default", Ok(Scenario::Default));
+    check("awkward", Ok(Scenario::Awkward));
     check("empty", Ok(Scenario::Empty));
     check("generated", Ok(Scenario::Generated(size())));
     check("generated:", Ok(Scenario::Generated(size())));

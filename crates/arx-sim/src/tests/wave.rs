@@ -96,7 +96,11 @@ fn figures(scenario: &str) -> BTreeMap<(&'static str, Expected), usize> {
 
 #[test]
 fn harbourlines_wave() {
-    let found: Vec<_> = figures("default").into_iter().collect();
+    // The default scenario is the same without what cannot be worked on.
+    let mut usable = figures("awkward");
+    usable.remove(&("incident", Expected::Unusable));
+    assert_eq!(figures("default"), usable);
+    let found: Vec<_> = figures("awkward").into_iter().collect();
     use Expected::{Failed, Inconclusive, Unusable, Verified};
     assert_eq!(
         found,
@@ -121,13 +125,13 @@ async fn the_document_lists_the_wave() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/simulators.md");
     let page = std::fs::read_to_string(page).unwrap();
     let told: Vec<&str> = page.lines().filter(|line| line.starts_with("| INC")).collect();
-    let bed = Bed::default().await;
+    let bed = Bed::awkward().await;
     let tickets = bed.control.tickets();
     let tickets: Vec<_> = tickets
         .iter()
         .filter(|ticket| ticket.table == "incident" && ticket.expected.is_some())
         .collect();
-    let (_, wave) = wave("default");
+    let (_, wave) = wave("awkward");
     let cases: Vec<_> = wave.cases.iter().filter(|case| case.table == "incident").collect();
     assert_eq!((told.len(), cases.len()), (tickets.len(), tickets.len()));
     for ((line, ticket), case) in told.iter().zip(&tickets).zip(&cases) {

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// A workflow file, the directory of one, or a workflow of the library.
     #[arg(value_name = "WORKFLOW")]
     workflow: String,
-    /// Run against embedded simulators that play a scenario: `default`, `empty`, or
+    /// Run against embedded simulators that play a scenario: `default`, `awkward`, `empty`, or
     /// `generated:seed=N,findings=N,…`.
     #[arg(
         long,

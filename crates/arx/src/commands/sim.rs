@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// What goes wrong, as a comma-separated list of `[vendor[.operation]:]fault[=value][@n|%p][xN]`.
     #[arg(long, value_name = "SPEC", default_value = "", value_parser = faults)]
     faults: Faults,
-    /// Which company the scanners look at: `default`, `empty`, or
+    /// Which company the scanners look at: `default`, `awkward`, `empty`, or
     /// `generated:seed=N,findings=N,detections=N,cves=N,assets=N,critical=P,tickets=N`.
     #[arg(long, value_name = "SCENARIO", default_value = "default", value_parser = scenario)]
     scenario: Scenario,

@@ -17,7 +17,8 @@ const UPDATE: &str = "servicenow.incidents:update";
 
 async fn simulators(faults: &str) -> Simulators {
     let faults: Faults = faults.parse().expect("faults");
-    arx_sim::start(Options { faults, ..Options::default() }).await.expect("simulators")
+    let scenario = arx_sim::Scenario::Awkward;
+    arx_sim::start(Options { faults, scenario, ..Options::default() }).await.expect("simulators")
 }
 
 async fn gate(sims: &Simulators) -> TestGate {
