@@ -88,6 +88,11 @@ impl Control {
         self.world.shared.set_down(vendor, is_down);
     }
 
+    /// Requests that reached a vendor since the start, those that a fault struck included.
+    pub fn requests(&self, vendor: Vendor) -> u64 {
+        self.world.shared.requests(vendor)
+    }
+
     /// Moves the vendors' clock forward: tokens expire, the search index catches up.
     pub fn advance(&self, by: Duration) {
         self.world.shared.advance(by);

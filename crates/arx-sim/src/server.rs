@@ -138,6 +138,7 @@ async fn served(
     request: &Request,
 ) -> Result<Response<Body>, Cut> {
     let vendor = service.vendor();
+    world.shared.count(vendor);
     if world.shared.is_down(vendor) {
         return Err(Cut);
     }

@@ -4,7 +4,7 @@
 //! A further vendor is one module, one variant of [`crate::Vendor`] and one line here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     pub faults: Armed,
     pub seed: u64,
     down: [AtomicBool; Vendor::ALL.len()],
+    requests: [AtomicU64; Vendor::ALL.len()],
     /// Where the vendors' clock stands still, if it does.
     pinned: Option<Timestamp>,
     /// How far the vendors' clock is ahead, in milliseconds.
@@ -52,6 +53,17 @@ impl Shared {
     /// Puts an accepted write into the ledger; callers hold the lock that made it true.
     pub fn record(&self, write: Write) {
         self.ledger.append(self.now(), write);
+    }
+
+    /// Counts a request as it arrives.
+    pub fn count(&self, vendor: Vendor) {
+        if let Some(requests) = self.requests.get(vendor as usize) {
+            requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub fn requests(&self, vendor: Vendor) -> u64 {
+        self.requests.get(vendor as usize).map_or(0, |requests| requests.load(Ordering::Relaxed))
     }
 
     pub fn is_down(&self, vendor: Vendor) -> bool {
@@ -126,6 +138,7 @@ impl World {
             faults: Armed::new(options.faults.clone(), options.seed),
             seed: options.seed,
             down: Default::default(),
+            requests: Default::default(),
             pinned: options.now,
             ahead_ms: AtomicI64::new(0),
         });

@@ -1,7 +1,7 @@
 //! Reads and merges generated findings with the real `arx` command and with the plain Python
 //! script that a security engineer would write, in one run, from the same server.
 //!
-//! `cargo run --release -p bench-ingest -- [findings] [detections]`, after
+//! `cargo run --release -p bench-runs --bin bench-ingest -- [findings] [detections]`, after
 //! `cargo build --release -p arx`. The server replays replies that were rendered once before, so
 //! that what is measured is the client.
 #![expect(clippy::disallowed_types, reason = "a bench starts programs and warms its own server")]
@@ -12,13 +12,12 @@ mod measure;
 mod replay;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use arx_sim::Options;
 
-use measure::{Measured, measure};
+use measure::{Measured, arx_binary, measure};
 
 const FINDINGS: &str = "1000000";
 const DETECTIONS: &str = "200000";
@@ -103,13 +102,4 @@ fn merged(measured: &Measured) -> Result<u64> {
         .get("merged")
         .and_then(serde_json::Value::as_u64)
         .context("no count of vulnerabilities")
-}
-
-fn arx_binary() -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let path = here.parent().unwrap_or(Path::new(".")).join("arx");
-    if !path.exists() {
-        bail!("{} is missing; run `cargo build --release -p arx` first", path.display());
-    }
-    Ok(path)
 }

@@ -1,6 +1,7 @@
 //! Runs a program and takes its time and its largest memory.
 
 use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -73,4 +74,14 @@ fn cpu_of(process: u32) -> Option<f64> {
     let ticks: Vec<f64> =
         fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     Some(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
+}
+
+/// The release binary beside this one.
+pub(crate) fn arx_binary() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let path = here.parent().unwrap_or(Path::new(".")).join("arx");
+    if !path.exists() {
+        bail!("{} is missing; run `cargo build --release -p arx` first", path.display());
+    }
+    Ok(path)
 }
