@@ -91,7 +91,7 @@ pub enum LeafKind {
     Intent,
     /// How a call ended.
     Outcome,
-    /// Findings were merged.
+    /// Findings were merged, or tickets held against their evidence.
     Merge,
     /// A vulnerability's episode opened or closed.
     Episode,
