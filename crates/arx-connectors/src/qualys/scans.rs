@@ -378,7 +378,10 @@ impl<'a> Read<'a> {
                 }
             }
         }
-        let Seen { records, of_host, unread, .. } = self.seen;
+        let Seen { mut records, of_host, unread, .. } = self.seen;
+        for slot in &mut records {
+            slot.sort();
+        }
         let told = hosts.iter().zip(of_host).zip(unread).enumerate();
         let told = told.map(|(host, ((names, places), unread))| {
             let of = |place: usize| records.get(place)?.record_of(host);
@@ -456,6 +459,16 @@ struct Slot {
 }
 
 impl Slot {
+    /// Puts the detections into an order of their own: they came in the order in which their QIDs
+    /// were understood, which depends on what was cached, and the same facts are to look the same.
+    fn sort(&mut self) {
+        self.detections.sort_by(|a, b| {
+            let by_check = a.check.len().cmp(&b.check.len()).then_with(|| a.check.cmp(&b.check));
+            let rest = |row: &HostDetection| (row.status, row.tested_at, row.fixed_at);
+            by_check.then_with(|| rest(a).cmp(&rest(b)))
+        });
+    }
+
     fn record_of(&self, host: usize) -> Option<ScannedHost> {
         let (_, record) = self.records.iter().find(|(found, _)| found.host == host)?;
         Some(ScannedHost { detections: self.detections.clone(), ..record.clone() })

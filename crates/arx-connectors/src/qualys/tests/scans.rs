@@ -447,6 +447,33 @@ async fn a_server_that_ignores_what_was_asked_for_changes_nothing() {
     assert_eq!(asked, ["1,2"]);
 }
 
+/// The same facts look the same, whatever of the KnowledgeBase was known before.
+#[tokio::test(flavor = "multi_thread")]
+async fn detections_have_an_order_of_their_own() {
+    let estate = vec![
+        Record::new(1, "10.0.0.1", "web01").detected(6, "Active"),
+        Record::new(2, "10.0.0.2", "web02")
+            .detected(10, "Fixed")
+            .detected(5, "Fixed")
+            .detected(6, "New")
+            .detected(6, "Fixed"),
+    ];
+    let world = World::new(json!({}), scanner(estate)).await;
+    let cve = ["CVE-2026-0009"];
+    let first = world.read(&[wanted("a", &[], &["10.0.0.1"])], &cve).await.expect("a value");
+    assert_eq!(shown(&first), ["a [1 by ip: QID-6 CVE-2026-0009 Active]"]);
+    // Now one of the three QIDs is known at once, and the others are not.
+    let b = [wanted("b", &[], &["10.0.0.2"])];
+    let cold = world.read(&b, &cve).await.expect("a value");
+    let warm = world.read(&b, &cve).await.expect("a value");
+    let expected = "b [2 by ip: QID-5 CVE-2026-0009 Fixed, QID-6 CVE-2026-0009 New, \
+                    QID-6 CVE-2026-0009 Fixed, QID-10 CVE-2026-0009 Fixed]";
+    assert_eq!(
+        (shown(&cold), shown(&warm)),
+        (vec![expected.to_owned()], vec![expected.to_owned()])
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_followed_and_a_lost_one_is_told() {
     let records = [1, 2].map(|id| {
