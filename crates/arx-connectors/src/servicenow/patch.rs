@@ -27,6 +27,9 @@ const PAGE_ROWS: usize = 500;
 const ENTRIES_MAX: usize = 20_000;
 /// How far the instance's clock may be ahead of ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// How far ahead of UTC a day can begin, and how far behind it can end: a day has no zone.
+const DAY_BEGINS_BEFORE: SignedDuration = SignedDuration::from_hours(14);
+const DAY_ENDS_AFTER: SignedDuration = SignedDuration::from_hours(12);
 /// When a ticket was last changed.
 pub(super) const UPDATED_ON: &str = "sys_updated_on";
 
@@ -72,7 +75,8 @@ pub(super) struct History {
 impl History {
     /// When a ticket began to wait.
     pub fn of(&self, id: &str, updated_on: Option<Timestamp>) -> Result<Patched, String> {
-        if let Some(at) = self.entered.get(id) {
+        // Where some of it is hidden, the entry that is shown may not be the last.
+        if let Some(at) = self.entered.get(id).filter(|_| !self.hidden) {
             let source = "history: the ticket began to wait".to_owned();
             return Ok(Patched { at: *at, source });
         }
@@ -166,7 +170,7 @@ async fn batch_entered(
     Ok(History { entered, hidden })
 }
 
-/// A stored time, in UTC; a mere day ends at its end, or now if it is today.
+/// A stored time, in UTC; a mere day ends where it ends last, or now if that is yet to come.
 pub(super) fn time(value: &str, now: Timestamp) -> Option<Timestamp> {
     let value = value.trim();
     if let Ok(at) = value.parse::<Timestamp>() {
@@ -176,9 +180,9 @@ pub(super) fn time(value: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(day) = value.parse::<Date>()
         && value.len() == "2024-01-31".len()
     {
-        let (first, last) =
-            (utc(day.to_datetime(Time::midnight()))?, Time::constant(23, 59, 59, 0));
-        let last = utc(day.to_datetime(last))?;
+        let first = utc(day.to_datetime(Time::midnight()))?.checked_sub(DAY_BEGINS_BEFORE).ok()?;
+        let last = utc(day.to_datetime(Time::constant(23, 59, 59, 0)))?;
+        let last = last.checked_add(DAY_ENDS_AFTER).ok()?;
         return Some(if first <= now { last.min(now) } else { last });
     }
     utc(value.parse::<DateTime>().ok()?)

@@ -271,9 +271,11 @@ fn times_are_utc() {
     }
     check(now, "2026-03-09 08:15:50", Some("2026-03-09T08:15:50Z"));
     check(now, " 2026-03-09T08:15:50Z ", Some("2026-03-09T08:15:50Z"));
-    check(now, "2026-03-09", Some("2026-03-09T23:59:59Z"));
+    // A day has no zone: it ends last at UTC-12, and begins first at UTC+14.
+    check(now, "2026-03-09", Some("2026-03-10T11:59:59Z"));
     check(now, "2026-03-10", Some("2026-03-10T12:00:00Z"));
-    check(now, "2026-03-12", Some("2026-03-12T23:59:59Z"));
+    check(now, "2026-03-11", Some("2026-03-10T12:00:00Z"));
+    check(now, "2026-03-12", Some("2026-03-13T11:59:59Z"));
     check(now, "09/03/2026", None);
     check(now, "2026-02-30 00:00:00", None);
     check(now, "", None);

@@ -483,6 +483,12 @@ async fn history_that_may_not_be_read_is_done_without() {
     check(failure(400, "Invalid table sys_audit", None)).await;
     // Counted, and not shown.
     check(Reply::ok(r#"{"result":[]}"#).header("x-total-count", "2")).await;
+    // One is shown, and the one that is not may be later.
+    let entry = json!({"result": [{
+        "tablename": "incident", "documentkey": id(1), "fieldname": "state", "newvalue": "11",
+        "sys_created_on": "2026-03-01 00:00:00",
+    }]});
+    check(Reply::ok(entry.to_string()).header("x-total-count", "2")).await;
 }
 
 #[tokio::test]
