@@ -13,6 +13,10 @@ use tempfile::TempDir;
 pub const SMALL: &str = "generated:seed=3,findings=12,detections=0,cves=3,assets=4";
 /// The workflow that everything is tried with.
 pub const WORKFLOW: &str = "critical-vuln-escalation";
+/// The other workflow of the library.
+pub const PATCHES: &str = "patch-verification";
+/// Eight tickets over as many hosts.
+pub const TICKETS: &str = "generated:seed=3,findings=0,detections=0,tickets=8";
 /// How long anything may take that should take moments.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -107,11 +111,16 @@ impl Home {
 
     /// Writes the library's workflow as a bundle of this home, with some texts replaced.
     pub fn bundle(&self, replacements: &[(&str, &str)]) -> String {
+        self.bundle_of(WORKFLOW, replacements)
+    }
+
+    /// The same of another workflow of the library.
+    pub fn bundle_of(&self, workflow: &str, replacements: &[(&str, &str)]) -> String {
         let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../library/workflows");
         let bundle = self.path().join("bundle");
         std::fs::create_dir_all(&bundle).unwrap();
         for file in ["arx.yaml", "workflow.py"] {
-            let mut text = std::fs::read_to_string(library.join(WORKFLOW).join(file)).unwrap();
+            let mut text = std::fs::read_to_string(library.join(workflow).join(file)).unwrap();
             for (from, to) in replacements {
                 text = text.replace(from, to);
             }

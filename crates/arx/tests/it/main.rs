@@ -16,3 +16,4 @@ mod outcomes;
 mod record;
 mod running;
 mod secrets;
+mod verification;

@@ -2,23 +2,39 @@
 
 use std::path::Path;
 
-use crate::home::{Home, SMALL, Simulators, WORKFLOW};
+use crate::home::{Home, PATCHES, SMALL, Simulators, TICKETS, WORKFLOW};
 
 /// Variables whose values are secret.
-const SECRET: [&str; 4] =
-    ["WIZ_CLIENT_SECRET", "QUALYS_PASSWORD", "PAGERDUTY_API_KEY", "JIRA_API_TOKEN"];
+const SECRET: [&str; 6] = [
+    "WIZ_CLIENT_SECRET",
+    "QUALYS_PASSWORD",
+    "PAGERDUTY_API_KEY",
+    "JIRA_API_TOKEN",
+    "SNOW_PASSWORD",
+    "CS_CLIENT_SECRET",
+];
 
 #[test]
 fn credentials_appear_nowhere() {
     let faults = "pagerduty.incidents.create:latency=400ms,jira.issues.create:latency=400ms";
-    let mut simulators = Simulators::new(SMALL, faults);
+    check(WORKFLOW, SMALL, faults, "incidents.create");
+}
+
+#[test]
+fn credentials_of_the_other_workflow_appear_nowhere() {
+    check(PATCHES, TICKETS, "servicenow.table.update:latency=400ms", "table.update");
+}
+
+#[track_caller]
+fn check(workflow: &str, scenario: &str, faults: &str, write: &str) {
+    let mut simulators = Simulators::new(scenario, faults);
     let home = Home::at(&simulators);
     let canaries: Vec<String> =
         SECRET.iter().map(|name| simulators.variables[*name].clone()).collect();
     assert!(canaries.iter().all(|canary| canary.len() > 12), "{canaries:?}");
 
-    let run = home.start(&["run", WORKFLOW, "--json", "-vvv"]);
-    simulators.wait_for_write();
+    let run = home.start(&["run", workflow, "--json", "-vvv"]);
+    simulators.wait_for(write);
     let mut seen = Vec::new();
     let workflow_process = children(run.id());
     assert_eq!(workflow_process.len(), 1, "the workflow's process");
@@ -40,7 +56,7 @@ fn credentials_appear_nowhere() {
     for args in [
         vec!["runs", "show", &run, "--json"],
         vec!["runs", "show", &run, "--all"],
-        vec!["doctor", "--config", WORKFLOW, "--json"],
+        vec!["doctor", "--config", workflow, "--json"],
     ] {
         let shown = home.arx(&args).code(0);
         seen.push(shown.stdout.into_bytes());
