@@ -12,7 +12,7 @@ use std::time::Duration;
 use arx_gateway::{Call, CallError, Pushback, Request};
 use arx_types::{Connection, HostNames, HostSensors, Sensor};
 use futures_util::{StreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -45,6 +45,9 @@ const TRIES_MAX: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Failed requests after which no more are made.
 const FAILURES_MAX: usize = 3;
+/// How long ago a host's sensors were seen, where it is searched for in other forms of its names:
+/// a record that was left behind by a host that was set up again hides no living one.
+const SILENT: SignedDuration = SignedDuration::from_hours(24);
 
 /// The cheapest request that shows that the credential is accepted and may read hosts.
 pub(super) async fn probe(call: Call<'_>) -> Result<(), CallError> {
@@ -136,9 +139,12 @@ impl<'a> Reader<'a> {
 
         let as_given = names.iter().map(|names| names.iter().map(|&name| name.to_owned()));
         self.look(&mut picture, wanted(as_given)).await?;
+        let is_silent = |sensor: &Sensor| {
+            sensor.last_seen.is_some_and(|at| self.call.now.duration_since(at) > SILENT)
+        };
         let again = names.iter().zip(&picture.sensors).zip(&picture.unread);
         let again = again.map(|((names, sensors), unread)| {
-            let is_open = sensors.is_empty() && unread.is_none();
+            let is_open = unread.is_none() && sensors.values().all(is_silent);
             if is_open { other_forms(names) } else { BTreeSet::new() }
         });
         let again = wanted(again);
