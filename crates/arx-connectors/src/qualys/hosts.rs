@@ -63,6 +63,13 @@ pub(super) struct Match {
     contradicts: Vec<String>,
 }
 
+impl Match {
+    /// Whether nothing but an address says so, and nothing says otherwise.
+    pub(super) fn is_by_address_alone(&self) -> bool {
+        self.contradicts.is_empty() && self.matched_by == [By::Ip.as_str()]
+    }
+}
+
 /// A record that may be a host that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Recognised {

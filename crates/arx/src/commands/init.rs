@@ -79,10 +79,12 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     } else {
         format!("./{shown}")
     };
-    text.push_str(&format!(
-        "\nnext\n  arx check {here}\n  arx run {here} --simulate\n  \
-         arx policy explain --config {here} jira.issues:create\n"
-    ));
+    text.push_str(&format!("\nnext\n  arx check {here}\n  arx run {here} --simulate\n"));
+    // A limit names what is worth asking about: a write.
+    if let Some(limit) = parsed.policy.limits.first() {
+        let operation = &limit.operation;
+        text.push_str(&format!("  arx policy explain --config {here} {operation}\n"));
+    }
     ctx.output().data(&text);
     Ok(ExitCode::SUCCESS)
 }

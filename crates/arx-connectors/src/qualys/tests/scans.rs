@@ -337,6 +337,28 @@ async fn several_records_are_all_told() {
     .await;
 }
 
+/// One address in two networks, where the list of detections knows only one of the hosts.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_alone_is_no_host() {
+    let estate = || {
+        vec![
+            Record::new(1, "10.0.0.1", "web01").with("<NETWORK_ID>1</NETWORK_ID>"),
+            Record::new(2, "10.0.0.1", "")
+                .with("<NETWORK_ID>2</NETWORK_ID>")
+                .detected(1, "Fixed"),
+        ]
+    };
+    for vulnerability in ["QID-1", "CVE-2026-0001"] {
+        check(
+            estate(),
+            &[wanted("a", &["web01"], &["10.0.0.1"])],
+            &[vulnerability],
+            &[&format!("a [1 by ip+dns:] [2 by ip: QID-1 {vulnerability} Fixed]")],
+        )
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_label_makes_no_two_hosts_one() {
     let estate = || {
