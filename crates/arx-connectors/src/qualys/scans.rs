@@ -188,8 +188,8 @@ impl<'a> Read<'a> {
     /// Looks hosts that are still open up in the list of hosts: by address, and then by anything.
     ///
     /// One address may stand in several networks, and of its hosts the list of detections leaves
-    /// out those without any: where nothing but the address speaks for a record, others are
-    /// looked for as well.
+    /// out those without any: where nothing but the address speaks for a record, another is looked
+    /// for as well.
     async fn in_host_list(&mut self) {
         let open: HashSet<usize> = self.open().chain(self.seen.by_address_alone()).collect();
         for (ips, hosts) in self.by_ip(|host| open.contains(&host)) {
@@ -520,18 +520,17 @@ impl Taker for Seen<'_> {
 }
 
 impl Seen<'_> {
-    /// Hosts whose records are theirs by nothing but their address.
+    /// Hosts whose one record is theirs by nothing but its address.
     fn by_address_alone(&self) -> impl Iterator<Item = usize> + '_ {
-        let is_alone = |host: usize, place: &usize| {
-            let slot = self.records.get(*place);
-            let found = slot.and_then(|slot| slot.records.iter().find(|(m, _)| m.host == host));
-            found.is_some_and(|(found, _)| found.is_by_address_alone())
+        let is_alone = |host: usize, place: usize| {
+            let found = self.records.get(place)?.records.iter().find(|(m, _)| m.host == host);
+            found.map(|(found, _)| found.is_by_address_alone())
         };
         let found = self.of_host.iter().zip(&self.unread).enumerate();
-        found
-            .filter(|(_, (places, unread))| unread.is_none() && !places.is_empty())
-            .filter(move |(host, (places, _))| places.iter().all(|place| is_alone(*host, place)))
-            .map(|(host, _)| host)
+        found.filter_map(move |(host, (places, unread))| match (places.as_slice(), unread) {
+            ([place], None) if is_alone(host, *place) == Some(true) => Some(host),
+            _ => None,
+        })
     }
 
     /// Gives a record to the hosts that it may be; `None` where it has been given before.

@@ -343,9 +343,7 @@ async fn an_address_alone_is_no_host() {
     let estate = || {
         vec![
             Record::new(1, "10.0.0.1", "web01").with("<NETWORK_ID>1</NETWORK_ID>"),
-            Record::new(2, "10.0.0.1", "")
-                .with("<NETWORK_ID>2</NETWORK_ID>")
-                .detected(1, "Fixed"),
+            Record::new(2, "10.0.0.1", "").with("<NETWORK_ID>2</NETWORK_ID>").detected(1, "Fixed"),
         ]
     };
     for vulnerability in ["QID-1", "CVE-2026-0001"] {
@@ -436,8 +434,8 @@ async fn calls_grow_with_batches() {
         Record::new(n as u64 + 1, ip, &format!("host-{n}")).detected(n as u32 % 250 + 1, "Fixed")
     });
     let world = World::new(json!({}), scanner(estate.collect())).await;
-    let hosts: Vec<Value> =
-        ips.iter().enumerate().map(|(n, ip)| wanted(&format!("{n}"), &[], &[ip])).collect();
+    let host = |(n, ip): (usize, &&str)| wanted(&format!("{n}"), &[&format!("host-{n}")], &[ip]);
+    let hosts: Vec<Value> = ips.iter().enumerate().map(host).collect();
     let value = world.read(&hosts, &["CVE-2026-0009"]).await.expect("a value");
     let found = shown(&value).iter().filter(|line| line.contains("CVE-2026-0009 Fixed")).count();
     assert_eq!(found, 492);
