@@ -82,27 +82,14 @@ pub static SPEC: ConnectorSpec = ConnectorSpec {
 };
 
 /// The connector.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ServiceNow {
-    /// Whatever an earlier process sent was sent before this.
-    started: Instant,
     choices: tokio::sync::Mutex<choices::Kept>,
     /// Updates that were sent and have no certain outcome, with the last moment at which they
     /// can have been sent.
     unsettled: Mutex<HashMap<EffectKey, Option<Instant>>>,
     /// When the login was refused, and in what words.
     login_refused: Mutex<Option<(Instant, String)>>,
-}
-
-impl Default for ServiceNow {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            choices: tokio::sync::Mutex::default(),
-            unsettled: Mutex::default(),
-            login_refused: Mutex::default(),
-        }
-    }
 }
 
 #[async_trait]
@@ -264,14 +251,16 @@ impl ServiceNow {
     }
 
     /// The last moment at which an update of this effect can have been sent; none where nothing
-    /// of it is on its way.
+    /// of it is on its way. What another process sent, which may have ended just now, was sent
+    /// before this one is first asked about it.
     fn sent_at(&self, effect: &EffectKey) -> Option<Instant> {
+        let now = Instant::now();
         let mut unsettled = self.unsettled();
         if unsettled.len() < UNSETTLED_MAX {
-            return *unsettled.entry(effect.clone()).or_insert(Some(self.started));
+            return *unsettled.entry(effect.clone()).or_insert(Some(now));
         }
         // Not among those remembered, so it may have been sent just now.
-        unsettled.get(effect).copied().unwrap_or_else(|| Some(Instant::now()))
+        unsettled.get(effect).copied().unwrap_or(Some(now))
     }
 
     fn forget(&self, effect: &EffectKey) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arx_gateway::{Connector as _, GateError, Reply as Written};
 use arx_testkit::TestGate;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::super::ServiceNow;
 use super::super::trace::Marker;
@@ -546,6 +547,18 @@ async fn an_update_that_may_be_on_its_way_is_not_repeated() {
     let written = written.map_err(|error| message(&error)).expect("found");
     assert_eq!(written.value["state"], "6");
     assert_eq!((patches(&server).len(), notes(&tables)), (1, 1));
+}
+
+/// However long this process runs: another one may have been killed just now in mid-update.
+#[test]
+fn what_another_process_sent_may_be_on_its_way() {
+    let snow = ServiceNow::default();
+    let effect = "patch/INC1/note".parse().expect("an effect key");
+    let asked = Instant::now();
+    let first = snow.sent_at(&effect).expect("a moment");
+    assert!(first >= asked);
+    // Looking again does not begin anew.
+    assert_eq!(snow.sent_at(&effect), Some(first));
 }
 
 #[tokio::test]
