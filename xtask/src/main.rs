@@ -27,7 +27,7 @@ usage: cargo xtask <task>
   clippy    lints, warnings denied
   test      the README's test command
   deny      licences, bans and sources of dependencies
-  demo      the README's main command, twice, and its evidence checked by other software
+  demo      the README's commands, twice, and their evidence checked by other software
   clients   the vendors' own client libraries against the simulators
   wheel     build the Python wheel, install it, run it
 ";
@@ -85,7 +85,7 @@ fn deny() -> Result<()> {
     run(&deny, &["--offline", "check", "licenses", "bans", "sources"])
 }
 
-/// Runs the main job as a new user would, and has its evidence checked by the standard library
+/// Runs both workflows as a new user would, and has their evidence checked by the standard library
 /// of another language.
 fn demo() -> Result<()> {
     let state = format!("{SCRATCH}/demo-state");
@@ -96,28 +96,18 @@ fn demo() -> Result<()> {
         all.extend(args);
         run("cargo", &all)
     };
-    arx(&["run", "critical-vuln-escalation", "--simulate"])?;
-    arx(&["run", "critical-vuln-escalation", "--simulate"])?;
-    arx(&["audit", "verify"])?;
-    let run_id = latest_run(&state)?;
-    let evidence = format!("{SCRATCH}/evidence.json");
-    arx(&["audit", "export", "--run", &run_id, "-o", &evidence])?;
-    run("python3", &["crates/arx-audit/tests/golden/check_bundle.py", &evidence])?;
-    run(
-        "cargo",
-        &[
-            "run",
-            "--release",
-            "--locked",
-            "--quiet",
-            "-p",
-            "arx-audit",
-            "--bin",
-            "arx-verify",
-            "--",
-            &evidence,
-        ],
-    )
+    for workflow in ["critical-vuln-escalation", "patch-verification"] {
+        arx(&["run", workflow, "--simulate"])?;
+        arx(&["run", workflow, "--simulate"])?;
+        arx(&["audit", "verify"])?;
+        let run_id = latest_run(&state)?;
+        let evidence = format!("{SCRATCH}/evidence.json");
+        arx(&["audit", "export", "--run", &run_id, "-o", &evidence])?;
+        run("python3", &["crates/arx-audit/tests/golden/check_bundle.py", &evidence])?;
+        let verify = ["run", "--release", "--locked", "--quiet", "-p", "arx-audit"];
+        run("cargo", &[&verify[..], &["--bin", "arx-verify", "--", &evidence]].concat())?;
+    }
+    Ok(())
 }
 
 fn latest_run(state: &str) -> Result<String> {

@@ -394,8 +394,9 @@ fn links(req: &Request, limit: usize, offset: usize, total: usize) -> Option<Str
     };
     let as_i64 = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let mut all = vec![link(0, "first")];
-    if offset + limit < total {
-        all.push(link(as_i64(offset + limit), "next"));
+    let next = offset.saturating_add(limit);
+    if next < total {
+        all.push(link(as_i64(next), "next"));
     }
     // The instance offers a page before the first one, at an offset below zero.
     all.push(link((as_i64(offset) - as_i64(limit)).max(-1), "prev"));
