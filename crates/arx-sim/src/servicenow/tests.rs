@@ -124,6 +124,8 @@ async fn pages_are_cut_before_rows_are_hidden() {
     assert_eq!(down[0]["number"], "INC0010137");
     let one_page = bed.snow("GET", "sys_user", None).await;
     assert_eq!(one_page.header("link"), "");
+    let whole = format!("incident?sysparm_limit={}&sysparm_offset=1", usize::MAX);
+    bed.snow("GET", &whole, None).await.expect(200);
 }
 
 #[tokio::test]
