@@ -69,6 +69,26 @@ pub struct OperationSpec {
     pub summary: &'static str,
 }
 
+impl OperationSpec {
+    /// An operation that is only named, so that refusing it is a decision with a record.
+    #[must_use]
+    pub const fn named(
+        name: &'static str,
+        class: RiskClass,
+        access: Access,
+        summary: &'static str,
+    ) -> Self {
+        Self { name, class, access, targeted: false, implemented: false, summary }
+    }
+
+    /// The same on a host or service that has an environment.
+    #[must_use]
+    pub const fn targeted(mut self) -> Self {
+        self.targeted = true;
+        self
+    }
+}
+
 /// A connector's operation, written `pagerduty.incidents:create`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

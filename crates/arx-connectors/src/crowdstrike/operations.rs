@@ -5,16 +5,6 @@ use arx_types::{Access, OperationSpec, RiskClass};
 /// Reads what the sensors on hosts report of themselves.
 pub(super) const HOSTS_READ: &str = "hosts:read";
 
-const fn named(
-    name: &'static str,
-    class: RiskClass,
-    access: Access,
-    targeted: bool,
-    summary: &'static str,
-) -> OperationSpec {
-    OperationSpec { name, class, access, targeted, implemented: false, summary }
-}
-
 /// Every operation that a rule can name.
 pub(super) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec {
@@ -25,71 +15,85 @@ pub(super) const OPERATIONS: &[OperationSpec] = &[
         implemented: true,
         summary: "Reads the health of the sensors on hosts.",
     },
-    named(
+    OperationSpec::named(
         "hosts:contain",
         RiskClass::Critical,
         Access::Write,
-        true,
         "Cuts a host off from the network.",
-    ),
-    named(
+    )
+    .targeted(),
+    OperationSpec::named(
         "hosts:lift_containment",
         RiskClass::Critical,
         Access::Write,
-        true,
         "Lets a contained host back onto the network.",
-    ),
-    named("hosts:update", RiskClass::Medium, Access::Write, true, "Changes a host's tags."),
-    named("hosts:hide", RiskClass::High, Access::Write, true, "Hides a host and its detections."),
-    named(
+    )
+    .targeted(),
+    OperationSpec::named(
+        "hosts:update",
+        RiskClass::Medium,
+        Access::Write,
+        "Changes a host's tags.",
+    )
+    .targeted(),
+    OperationSpec::named(
+        "hosts:hide",
+        RiskClass::High,
+        Access::Write,
+        "Hides a host and its detections.",
+    )
+    .targeted(),
+    OperationSpec::named(
         "hosts:delete",
         RiskClass::Critical,
         Access::Write,
-        true,
         "Removes a host and uninstalls its sensor.",
-    ),
-    named(
+    )
+    .targeted(),
+    OperationSpec::named(
         "host_groups:update",
         RiskClass::High,
         Access::Write,
-        false,
         "Changes which hosts a policy is for.",
     ),
-    named(
+    OperationSpec::named(
         "policies:update",
         RiskClass::Critical,
         Access::Write,
-        false,
         "Changes what sensors prevent.",
     ),
-    named(
+    OperationSpec::named(
         "policies:delete",
         RiskClass::Critical,
         Access::Write,
-        false,
         "Deletes a policy of sensors.",
     ),
-    named("detections:read", RiskClass::Low, Access::Read, false, "Reads detections."),
-    named(
+    OperationSpec::named("detections:read", RiskClass::Low, Access::Read, "Reads detections."),
+    OperationSpec::named(
         "detections:update",
         RiskClass::Medium,
         Access::Write,
-        false,
         "Assigns or closes detections.",
     ),
-    named(
+    OperationSpec::named(
         "sessions:execute",
         RiskClass::Critical,
         Access::Write,
-        true,
         "Runs commands on a host in real time.",
-    ),
-    named("scans:execute", RiskClass::High, Access::Write, true, "Launches a scan on a host."),
-    named(
+    )
+    .targeted(),
+    OperationSpec::named(
+        "scans:execute",
+        RiskClass::High,
+        Access::Write,
+        "Launches a scan on a host.",
+    )
+    .targeted(),
+    OperationSpec::named(
         "quarantine:update",
         RiskClass::High,
         Access::Write,
-        true,
         "Releases or deletes quarantined files.",
-    ),
+    )
+    .targeted(),
 ];

@@ -27,15 +27,6 @@ const PRIORITY_DEFAULT: &str = "Blocker";
 /// What stands for [`PRIORITY_DEFAULT`] on sites that do not have it, most new ones.
 const PRIORITY_INSTEAD: &str = "Highest";
 
-const fn named_only(
-    name: &'static str,
-    class: RiskClass,
-    access: Access,
-    summary: &'static str,
-) -> OperationSpec {
-    OperationSpec { name, class, access, targeted: false, implemented: false, summary }
-}
-
 /// Every operation.
 pub(super) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec {
@@ -54,13 +45,28 @@ pub(super) const OPERATIONS: &[OperationSpec] = &[
         implemented: true,
         summary: "Read a ticket by key, or the ticket of an effect",
     },
-    named_only("issues:update", RiskClass::Medium, Access::Write, "Change a ticket's fields"),
-    named_only("issues:comment", RiskClass::Medium, Access::Write, "Comment on a ticket"),
-    named_only("issues:transition", RiskClass::Medium, Access::Write, "Move a ticket along"),
-    named_only("issues:delete", RiskClass::High, Access::Write, "Delete a ticket for good"),
-    named_only("projects:read", RiskClass::Low, Access::Read, "Read projects"),
-    named_only("projects:update", RiskClass::High, Access::Write, "Change a project"),
-    named_only(
+    OperationSpec::named(
+        "issues:update",
+        RiskClass::Medium,
+        Access::Write,
+        "Change a ticket's fields",
+    ),
+    OperationSpec::named("issues:comment", RiskClass::Medium, Access::Write, "Comment on a ticket"),
+    OperationSpec::named(
+        "issues:transition",
+        RiskClass::Medium,
+        Access::Write,
+        "Move a ticket along",
+    ),
+    OperationSpec::named(
+        "issues:delete",
+        RiskClass::High,
+        Access::Write,
+        "Delete a ticket for good",
+    ),
+    OperationSpec::named("projects:read", RiskClass::Low, Access::Read, "Read projects"),
+    OperationSpec::named("projects:update", RiskClass::High, Access::Write, "Change a project"),
+    OperationSpec::named(
         "projects:delete",
         RiskClass::Critical,
         Access::Write,

@@ -18,15 +18,6 @@ const DETAILS_UNITS_MAX: usize = 32_000;
 /// Longest identifier that is sent or put into a path.
 const ID_BYTES_MAX: usize = 64;
 
-const fn named_only(
-    name: &'static str,
-    class: RiskClass,
-    access: Access,
-    summary: &'static str,
-) -> OperationSpec {
-    OperationSpec { name, class, access, targeted: false, implemented: false, summary }
-}
-
 /// Every operation.
 pub(super) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec {
@@ -45,38 +36,38 @@ pub(super) const OPERATIONS: &[OperationSpec] = &[
         implemented: true,
         summary: "Read an incident by id, or all incidents that carry a key",
     },
-    named_only(
+    OperationSpec::named(
         "incidents:update",
         RiskClass::Medium,
         Access::Write,
         "Change an incident's priority, title or assignment",
     ),
-    named_only(
+    OperationSpec::named(
         "incidents:resolve",
         RiskClass::High,
         Access::Write,
         "Resolve an incident, which stops the paging",
     ),
-    named_only(
+    OperationSpec::named(
         "incidents:merge",
         RiskClass::High,
         Access::Write,
         "Merge incidents, which closes all but one",
     ),
-    named_only("services:read", RiskClass::Low, Access::Read, "Read services"),
-    named_only(
+    OperationSpec::named("services:read", RiskClass::Low, Access::Read, "Read services"),
+    OperationSpec::named(
         "services:update",
         RiskClass::High,
         Access::Write,
         "Change a service: whom it pages, whether it is on",
     ),
-    named_only(
+    OperationSpec::named(
         "services:delete",
         RiskClass::Critical,
         Access::Write,
         "Delete a service with its integrations",
     ),
-    named_only(
+    OperationSpec::named(
         "escalation_policies:update",
         RiskClass::High,
         Access::Write,

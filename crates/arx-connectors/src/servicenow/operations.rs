@@ -31,15 +31,6 @@ const NOTES_ONLY_TABLES: &str = "sn_vul_";
 /// Length of a `sys_id`.
 const SYS_ID_BYTES: usize = 32;
 
-const fn named_only(
-    name: &'static str,
-    class: RiskClass,
-    access: Access,
-    summary: &'static str,
-) -> OperationSpec {
-    OperationSpec { name, class, access, targeted: false, implemented: false, summary }
-}
-
 /// Every operation.
 pub(super) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec {
@@ -58,19 +49,34 @@ pub(super) const OPERATIONS: &[OperationSpec] = &[
         implemented: true,
         summary: "Change a ticket's fields and append a work note, if nobody changed it since",
     },
-    named_only("incidents:create", RiskClass::Medium, Access::Write, "Open a ticket"),
-    named_only(
+    OperationSpec::named("incidents:create", RiskClass::Medium, Access::Write, "Open a ticket"),
+    OperationSpec::named(
         "incidents:delete",
         RiskClass::Critical,
         Access::Write,
         "Delete a ticket with its history",
     ),
-    named_only("changes:create", RiskClass::Medium, Access::Write, "Request a change"),
-    named_only("changes:approve", RiskClass::High, Access::Write, "Approve a change"),
-    named_only("hosts:update", RiskClass::High, Access::Write, "Change a configuration item"),
-    named_only("hosts:delete", RiskClass::Critical, Access::Write, "Delete a configuration item"),
-    named_only("users:update", RiskClass::Critical, Access::Write, "Change a user or its roles"),
-    named_only("scripts:execute", RiskClass::Critical, Access::Write, "Run a script"),
+    OperationSpec::named("changes:create", RiskClass::Medium, Access::Write, "Request a change"),
+    OperationSpec::named("changes:approve", RiskClass::High, Access::Write, "Approve a change"),
+    OperationSpec::named(
+        "hosts:update",
+        RiskClass::High,
+        Access::Write,
+        "Change a configuration item",
+    ),
+    OperationSpec::named(
+        "hosts:delete",
+        RiskClass::Critical,
+        Access::Write,
+        "Delete a configuration item",
+    ),
+    OperationSpec::named(
+        "users:update",
+        RiskClass::Critical,
+        Access::Write,
+        "Change a user or its roles",
+    ),
+    OperationSpec::named("scripts:execute", RiskClass::Critical, Access::Write, "Run a script"),
 ];
 
 /// What [`READ`] asks for.

@@ -5,15 +5,6 @@ use arx_types::{Access, OperationSpec, RiskClass};
 /// Reads open vulnerability findings.
 pub(super) const FINDINGS_READ: &str = "findings:read";
 
-const fn named(
-    name: &'static str,
-    class: RiskClass,
-    access: Access,
-    summary: &'static str,
-) -> OperationSpec {
-    OperationSpec { name, class, access, targeted: false, implemented: false, summary }
-}
-
 /// Every operation that a rule can name.
 pub(super) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec {
@@ -24,22 +15,32 @@ pub(super) const OPERATIONS: &[OperationSpec] = &[
         implemented: true,
         summary: "Reads open vulnerability findings, page by page.",
     },
-    named(
+    OperationSpec::named(
         "findings:update",
         RiskClass::Medium,
         Access::Write,
         "Changes the status of vulnerability findings.",
     ),
-    named("issues:read", RiskClass::Low, Access::Read, "Reads issues."),
-    named("issues:update", RiskClass::Medium, Access::Write, "Changes status or notes of issues."),
-    named(
+    OperationSpec::named("issues:read", RiskClass::Low, Access::Read, "Reads issues."),
+    OperationSpec::named(
+        "issues:update",
+        RiskClass::Medium,
+        Access::Write,
+        "Changes status or notes of issues.",
+    ),
+    OperationSpec::named(
         "ignore_rules:create",
         RiskClass::High,
         Access::Write,
         "Hides the findings that match a rule.",
     ),
-    named("projects:create", RiskClass::Medium, Access::Write, "Creates a project."),
-    named("projects:write", RiskClass::Medium, Access::Write, "Changes a project's scope."),
-    named("projects:delete", RiskClass::High, Access::Write, "Deletes a project."),
-    named("scans:execute", RiskClass::High, Access::Write, "Rescans a resource."),
+    OperationSpec::named("projects:create", RiskClass::Medium, Access::Write, "Creates a project."),
+    OperationSpec::named(
+        "projects:write",
+        RiskClass::Medium,
+        Access::Write,
+        "Changes a project's scope.",
+    ),
+    OperationSpec::named("projects:delete", RiskClass::High, Access::Write, "Deletes a project."),
+    OperationSpec::named("scans:execute", RiskClass::High, Access::Write, "Rescans a resource."),
 ];
