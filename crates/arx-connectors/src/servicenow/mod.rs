@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use arx_gateway::http::standard_pushback;
+use arx_gateway::http::{is_loopback, standard_pushback};
 use arx_gateway::{
     Auth, Call, CallError, Connector, ConnectorSpec, Endpoint, EndpointError, HeaderMap, Pushback,
     Request, Response, Settlement, Variable, Variables,
@@ -47,9 +47,11 @@ const USERNAME: &str = "SNOW_USERNAME";
 const PASSWORD: &str = "SNOW_PASSWORD";
 
 /// How long an update may still be on its way through the instance after its connection or its
-/// sender was lost, unless the setting `in_flight_ms` says. One that was merely slow is waited for
-/// beyond the 60 seconds at which the instance cuts its transactions.
-const IN_FLIGHT: Duration = Duration::from_secs(15);
+/// sender was lost, unless the setting `in_flight_ms` says: the instance cuts its transactions at
+/// 60 seconds.
+const IN_FLIGHT: Duration = Duration::from_secs(65);
+/// The same on loopback, where no instance is.
+const IN_FLIGHT_LOOPBACK: Duration = Duration::from_secs(10);
 /// Longest that the setting can say.
 const IN_FLIGHT_MAX: Duration = Duration::from_secs(600);
 /// How long an update can wait for its turn before it is sent, and then some: an intent older
@@ -158,6 +160,10 @@ impl Connector for ServiceNow {
         let effect = call.effect.ok_or_else(|| call.parameters("needs an effect key"))?;
         let in_flight = in_flight(call.settings)
             .map_err(|problem| call.parameters(format!("the setting `in_flight_ms` {problem}")))?;
+        let in_flight = in_flight.unwrap_or(match is_loopback(call.http.base()) {
+            true => IN_FLIGHT_LOOPBACK,
+            false => IN_FLIGHT,
+        });
         let pending = if call.now.duration_since(intended_at) > INTENT_STALE {
             Duration::ZERO
         } else {
@@ -268,13 +274,13 @@ impl ServiceNow {
     }
 }
 
-/// The setting `in_flight_ms`, or its default.
-fn in_flight(settings: &Value) -> Result<Duration, String> {
+/// The setting `in_flight_ms`.
+fn in_flight(settings: &Value) -> Result<Option<Duration>, String> {
     match settings.get("in_flight_ms") {
-        None | Some(Value::Null) => Ok(IN_FLIGHT),
+        None | Some(Value::Null) => Ok(None),
         Some(value) => {
             let wait = value.as_u64().map(Duration::from_millis);
-            wait.filter(|wait| *wait <= IN_FLIGHT_MAX).ok_or_else(|| {
+            wait.filter(|wait| *wait <= IN_FLIGHT_MAX).map(Some).ok_or_else(|| {
                 format!("is not a whole number of at most {} ms", IN_FLIGHT_MAX.as_millis())
             })
         }

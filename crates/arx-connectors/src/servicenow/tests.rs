@@ -399,11 +399,12 @@ fn wrong_parameters_of_an_update_name_themselves() {
 #[test]
 fn the_settings_are_checked() {
     #[track_caller]
-    fn check(settings: Value, expected: Result<u64, ()>) {
-        assert_eq!(in_flight(&settings).map(|wait| wait.as_secs()).map_err(drop), expected);
+    fn check(settings: Value, expected: Result<Option<u64>, ()>) {
+        let found = in_flight(&settings).map(|wait| wait.map(|wait| wait.as_secs()));
+        assert_eq!(found.map_err(drop), expected);
     }
-    check(Value::Null, Ok(15));
-    check(json!({"in_flight_ms": 2000}), Ok(2));
+    check(Value::Null, Ok(None));
+    check(json!({"in_flight_ms": 2000}), Ok(Some(2)));
     check(json!({"in_flight_ms": "2"}), Err(()));
     check(json!({"in_flight_ms": 3_600_000}), Err(()));
 }

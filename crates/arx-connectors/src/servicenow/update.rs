@@ -6,6 +6,8 @@
 //! INVARIANT (no second note): a note goes out only while the journal does not show this
 //! effect's marker, and nothing goes out while an earlier attempt may still be on its way.
 
+use std::time::Duration;
+
 use arx_gateway::{Call, CallError, HttpError, Request, Response, Settlement};
 use serde_json::{Map, Value, json};
 
@@ -19,6 +21,10 @@ use crate::text;
 
 /// Who changed a record last.
 const UPDATED_BY: &str = "sys_updated_by";
+/// How long after the record was read it may be written: beyond that it is read again.
+const FRESH_FOR: Duration = Duration::from_secs(5);
+/// How often a record is read again because its write was kept waiting.
+const ROUNDS_MAX: u32 = 20;
 /// Longest value that a message shows.
 const SHOWN_UNITS_MAX: usize = 80;
 
@@ -29,6 +35,16 @@ pub(super) struct Update {
     marker: Marker,
     /// Stored values by field, with the marker where it goes.
     fields: Vec<(String, String)>,
+}
+
+/// What came of an attempt to write.
+enum Written {
+    /// It was sent, to the record as it is here.
+    Sent(Row),
+    /// There was nothing left to send.
+    Nothing(Row),
+    /// An earlier attempt had written it.
+    Before(Value),
 }
 
 /// How the fields that were sent read back.
@@ -52,7 +68,7 @@ impl Update {
     pub async fn perform(
         &self,
         call: Call<'_>,
-        sending: impl FnOnce(),
+        sending: impl Fn(),
         answered: &mut bool,
     ) -> Result<Value, CallError> {
         let mut warnings = Vec::new();
@@ -71,24 +87,13 @@ impl Update {
                 )),
             }
         }
-        let before = self.read(call).await.map_err(nothing_sent)?;
-        if let Some(moved) = self.moved(&before) {
-            return self.already_written(call, &before, moved).await;
-        }
-        self.check_writable(&before)?;
-        let is_due = |(name, value): &&(String, String)| {
-            !before.get(name).is_some_and(|kept| same(value, kept))
+        let before = match self.write(call, note, sending, answered).await? {
+            Written::Sent(before) => before,
+            Written::Nothing(before) => {
+                return Ok(self.outcome(call, &before, false, &warnings));
+            }
+            Written::Before(outcome) => return Ok(outcome),
         };
-        // An earlier attempt that was taken in part: what it wrote is there.
-        let rest: Vec<&(String, String)> = match note {
-            None if self.change.note.is_some() => self.fields.iter().filter(is_due).collect(),
-            Some(_) | None => self.fields.iter().collect(),
-        };
-        if note.is_none() && rest.is_empty() {
-            return Ok(self.outcome(call, &before, false, &warnings));
-        }
-        sending();
-        self.send(call, &rest, note, answered).await?;
         let after = self.read(call).await.map_err(not_read_back)?;
         if journal && note.is_some() {
             // INVARIANT (a note that was ignored is no note): the journal is asked, not the reply.
@@ -106,6 +111,47 @@ impl Update {
             ReadBack::Equal => Ok(self.outcome(call, &after, note.is_some(), &warnings)),
             ReadBack::Different(what) => Err(self.not_as_asked(&what, note.is_some())),
         }
+    }
+
+    /// Reads the record and writes to it at once: again, where the write had to wait for its turn
+    /// so long that somebody may have changed the record meanwhile.
+    async fn write(
+        &self,
+        call: Call<'_>,
+        note: Option<&str>,
+        sending: impl Fn(),
+        answered: &mut bool,
+    ) -> Result<Written, CallError> {
+        for _ in 0..ROUNDS_MAX {
+            let before = self.read(call).await.map_err(nothing_sent)?;
+            if let Some(moved) = self.moved(&before) {
+                return self.already_written(call, &before, moved).await.map(Written::Before);
+            }
+            self.check_writable(&before)?;
+            let is_due = |(name, value): &&(String, String)| {
+                !before.get(name).is_some_and(|kept| same(value, kept))
+            };
+            // An earlier attempt that was taken in part: what it wrote is there.
+            let rest: Vec<&(String, String)> = match note {
+                None if self.change.note.is_some() => self.fields.iter().filter(is_due).collect(),
+                Some(_) | None => self.fields.iter().collect(),
+            };
+            if note.is_none() && rest.is_empty() {
+                return Ok(Written::Nothing(before));
+            }
+            sending();
+            if self.send(call, &rest, note, answered).await? {
+                return Ok(Written::Sent(before));
+            }
+        }
+        Err(CallError::Unreachable {
+            vendor: SPEC.title,
+            message: format!(
+                "the vendor's limits kept the update of `{}` waiting {ROUNDS_MAX} times; nothing \
+                 was sent",
+                self.change.number
+            ),
+        })
     }
 
     /// Finds out what became of the change. `quiet` says that nothing of it can still be on its
@@ -269,13 +315,14 @@ impl Update {
         }
     }
 
+    /// Sends the update; false where it was kept waiting and is not sent.
     async fn send(
         &self,
         call: Call<'_>,
         fields: &[&(String, String)],
         note: Option<&str>,
         answered: &mut bool,
-    ) -> Result<(), CallError> {
+    ) -> Result<bool, CallError> {
         let mut body = Map::new();
         for (name, value) in fields {
             body.insert(name.clone(), json!(value));
@@ -292,9 +339,11 @@ impl Update {
             .query("sysparm_exclude_reference_link", "true")
             .query("sysparm_fields", format!("sys_id,{MOD_COUNT}"))
             .timeout(listing::TRANSACTION_TIMEOUT)
+            .fresh_for(FRESH_FOR)
             .json(&Value::Object(body));
         let reply = match call.http.send(call.permit, request).await {
             Ok(reply) => reply,
+            Err(HttpError::Stale) => return Ok(false),
             // The reply came and was too large to read: the write may well have happened.
             Err(error @ HttpError::TooLarge { .. }) => return Err(unknown(&error.to_string())),
             Err(error) => {
@@ -304,7 +353,7 @@ impl Update {
             }
         };
         *answered = reply.status != 408;
-        self.taken(call, &reply)
+        self.taken(call, &reply).map(|()| true)
     }
 
     /// Whether the vendor's reply says that the update was taken, was not, or neither.

@@ -70,6 +70,10 @@ pub enum HttpError {
     /// The workflow was stopped while the request waited for its turn; nothing was sent.
     #[error("the workflow was stopped before the request was sent")]
     Withdrawn,
+    /// The request waited for its turn longer than what it was built on is good for; nothing was
+    /// sent.
+    #[error("the request waited too long for its turn and was not sent")]
+    Stale,
     /// No connection; nothing was sent.
     #[error("{why}")]
     Unreachable {
@@ -256,7 +260,8 @@ impl GovernedHttp {
             HttpError::NoCredential { variables } => {
                 CallError::Credential { vendor, variables, message }
             }
-            HttpError::Unreachable { .. }
+            HttpError::Stale
+            | HttpError::Unreachable { .. }
             | HttpError::Unavailable { .. }
             | HttpError::TokenRefused { .. }
             | HttpError::Interrupted { .. } => CallError::Unreachable { vendor, message },
@@ -314,6 +319,9 @@ impl GovernedHttp {
                 return Err(HttpError::Withdrawn);
             }
             let authorization = self.authorization(None).await?;
+            if request.fresh_until.is_some_and(|until| tokio::time::Instant::now() > until) {
+                return Err(HttpError::Stale);
+            }
             let sent = self.transmit(&url, request, &authorization).await;
             let reply = match sent {
                 Ok(reply) => reply,

@@ -8,6 +8,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::HttpError;
 
@@ -47,6 +48,7 @@ pub struct Request {
     pub(crate) replay: Replay,
     pub(crate) timeout: Duration,
     pub(crate) body_bytes_max: usize,
+    pub(crate) fresh_until: Option<Instant>,
 }
 
 impl Request {
@@ -60,6 +62,7 @@ impl Request {
             replay,
             timeout: REQUEST_TIMEOUT,
             body_bytes_max: BODY_BYTES_MAX,
+            fresh_until: None,
         }
     }
 
@@ -135,6 +138,14 @@ impl Request {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How long from now the request may wait for its turn. What it was built on is old by then,
+    /// and it ends as [`HttpError::Stale`] without having been sent.
+    #[must_use]
+    pub fn fresh_for(mut self, wait: Duration) -> Self {
+        self.fresh_until = Some(Instant::now() + wait);
         self
     }
 

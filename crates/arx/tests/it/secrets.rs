@@ -22,7 +22,7 @@ fn credentials_appear_nowhere() {
 
 #[test]
 fn credentials_of_the_other_workflow_appear_nowhere() {
-    check(PATCHES, TICKETS, "servicenow.table.update:latency=400ms", "table.update");
+    check(PATCHES, TICKETS, "servicenow.table.get:latency=800ms", "table.update");
 }
 
 #[track_caller]
