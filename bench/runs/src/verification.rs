@@ -113,10 +113,6 @@ fn write_bundle(directory: &Path) -> Result<()> {
     }
     ensure!(manifest.contains("max: 200,"), "the bundle limits updates otherwise");
     let manifest = manifest.replace("max: 200,", "max: 100000,");
-    let manifest = manifest.replace(
-        "max_tickets: { type: int, default: 1000,",
-        "max_tickets: { type: int, default: 5000,",
-    );
     std::fs::create_dir_all(directory)?;
     std::fs::write(directory.join("arx.yaml"), manifest)?;
     std::fs::copy(library.join("workflow.py"), directory.join("workflow.py"))?;

@@ -18,7 +18,8 @@ use crate::report::Gathered;
 const FINDINGS_READ: &str = "findings:read";
 
 /// Operations whose result is evidence that `arx.verify` takes.
-const EVIDENCE_READS: [&str; 3] = ["incidents:read", "scans:read", "hosts:read"];
+const EVIDENCE_READS: [&str; 3] =
+    ["servicenow.incidents:read", "qualys.scans:read", "crowdstrike.hosts:read"];
 
 /// Warnings of one run beyond which those of its items are left out.
 const WARNINGS_MAX: usize = 50;
@@ -267,17 +268,12 @@ impl Calls {
                 if let Some(handle) = payload.get("$dataset") {
                     return self.reveal_dataset(gathered, handle, &payload);
                 }
-                let read = operation.parse::<Operation>().ok();
-                match read.filter(|read| EVIDENCE_READS.contains(&read.name.as_str())) {
-                    Some(read) => {
-                        let source = read.connector;
-                        self.objects.reveal_evidence(gathered, &source, &step.payload, payload)
-                    }
-                    None => {
-                        self.warn(gathered, operation, &payload);
-                        payload
-                    }
+                if EVIDENCE_READS.contains(&operation) {
+                    let (source, _) = operation.split_once('.').unwrap_or((operation, ""));
+                    return self.objects.reveal_evidence(gathered, source, &step.payload, payload);
                 }
+                self.warn(gathered, operation, &payload);
+                payload
             }
         }
     }

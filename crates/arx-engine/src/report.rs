@@ -39,6 +39,9 @@ pub struct Counts {
     pub flagged: u64,
     /// Tickets without enough evidence.
     pub inconclusive: u64,
+    /// Of the verified and flagged tickets, those that an earlier run had written the same to.
+    #[serde(default)]
+    pub before: u64,
     /// Calls that the gate or a human denied.
     pub denied: u64,
     /// Calls that were put to a human.
@@ -192,6 +195,7 @@ impl Gathered {
             verified: count("verified"),
             flagged: count("flagged"),
             inconclusive: count("inconclusive"),
+            before: count("before"),
             denied: self.n_denied,
             escalated: n_escalated,
         }
@@ -241,7 +245,7 @@ pub(crate) fn time_saved(estimate: Option<&TimeSaved>, counts: &Counts) -> u64 {
     let units = match estimate.per.as_str() {
         "escalation" => counts.paged + counts.grouped,
         "ticket" => counts.ticketed,
-        "verification" => counts.verified + counts.flagged,
+        "verification" => counts.verified + counts.flagged - counts.before,
         _ => 0,
     };
     units * estimate.minutes

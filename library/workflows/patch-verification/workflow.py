@@ -23,6 +23,8 @@ async def main():
             return await update(t, "resolve", tickets.resolve)
         if t.outcome == "failed":
             return await update(t, "repatch", tickets.repatch)
+        if t.outcome == "inconclusive" and t.unread:
+            return "inconclusive"  # a source did not answer, which is no news of the ticket
         if t.outcome == "inconclusive":
             return await update(t, "note", None)
         raise ValueError(t.reason)

@@ -462,6 +462,7 @@ async fn finish(
     }
     Ok(json!({
         "table": wanted.table,
+        "state_field": wanted.fields.state,
         "tickets": tickets,
         "hosts": hosts.into_values().collect::<Vec<_>>(),
         "vulnerabilities": vulnerabilities,

@@ -24,6 +24,11 @@ const NAME_CHARS_MAX: usize = 64;
 #[derive(Deserialize)]
 struct TicketsRead {
     table: String,
+    /// The field that holds a ticket's state.
+    state_field: Option<String>,
+    /// What a verified ticket is given; none where tickets get notes and nothing else.
+    #[serde(default)]
+    resolve: Value,
     tickets: Vec<Ticket>,
     hosts: Vec<HostNames>,
 }
@@ -32,6 +37,7 @@ struct TicketsRead {
 #[derive(Deserialize)]
 struct HostsRead<T> {
     hosts: Vec<T>,
+    complete: bool,
 }
 
 impl Objects {
@@ -96,13 +102,17 @@ impl Objects {
         let facts = Facts {
             tickets: read.tickets,
             hosts: read.hosts,
+            notes_only: read.resolve.is_null(),
+            incomplete: scans.as_ref().is_some_and(|(read, _)| !read.complete)
+                || sensors.as_ref().is_some_and(|(read, _)| !read.complete),
             scans: scans.map(|(read, _)| read.hosts),
             sensors: sensors.map(|(read, _)| read.hosts),
         };
         let verified = verify(&facts, &criteria, self.journal.clock().now());
-        let judged: Vec<(&str, Digest)> =
-            verified.iter().map(|ticket| (ticket.id.as_str(), ticket.digest)).collect();
-        let id = Digest::of_json(&json!({ "reads": reads, "tickets": judged }))
+        let place = Place { table: read.table, state_field: read.state_field };
+        let tickets: Vec<Value> =
+            verified.iter().map(|ticket| shown(&ctx.workflow, &place, ticket)).collect();
+        let id = Digest::of_json(&json!({ "reads": reads, "tickets": tickets }))
             .map_err(|error| ObjectError::Invalid(error.to_string()))?;
         let count = |outcome| verified.iter().filter(|t| t.outcome == outcome).count();
         let leaf = leaf(ctx, LeafKind::Merge)
@@ -114,15 +124,9 @@ impl Objects {
             .with("inconclusive", count(Outcome::Inconclusive))
             .with("unusable", count(Outcome::Unusable));
         let leaf = self.journal.write(move |tx| tx.append_leaf(leaf)).await?;
-        let tickets: Vec<Value> = verified
-            .iter()
-            .map(|ticket| {
-                let signed =
-                    format!("{}\nARX run {}, audit leaf {}", ticket.evidence, ctx.run, leaf.seq);
-                shown(&ctx.workflow, &read.table, ticket, &signed)
-            })
-            .collect();
-        Ok(json!({ "verification": id, "reads": reads, "tickets": tickets }).to_string())
+        let signature = format!("ARX run {}, audit leaf {}", ctx.run, leaf.seq);
+        let verification = json!({ "verification": id, "reads": reads, "signature": signature, "tickets": tickets });
+        Ok(verification.to_string())
     }
 
     /// What a read returned, by the handle that was passed on.
@@ -141,9 +145,14 @@ impl Objects {
     pub(crate) fn reveal_verification(&self, gathered: &mut Gathered, payload: &str) -> Value {
         let mut payload: Value = serde_json::from_str(payload).unwrap_or_default();
         let id = payload.get("verification").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let signature = payload.get("signature").and_then(Value::as_str).unwrap_or_default();
+        let signature = format!("\n{signature}");
         let tickets = payload.get_mut("tickets").and_then(Value::as_array_mut);
         let mut state = self.state();
         for ticket in tickets.into_iter().flatten() {
+            if let Some(Value::String(evidence)) = ticket.get_mut("evidence") {
+                evidence.push_str(&signature);
+            }
             let text = |field: &str| ticket.get(field).and_then(Value::as_str).unwrap_or_default();
             gathered.order.push(text("id").to_owned());
             let lineage =
@@ -159,8 +168,14 @@ fn missing(from: &str) -> ObjectError {
     ObjectError::Invalid(format!("arx.verify() needs what `{from}` returned in this run"))
 }
 
-/// A ticket as the workflow sees it.
-fn shown(workflow: &str, table: &str, ticket: &VerifiedTicket, evidence: &str) -> Value {
+/// Where a read's tickets are.
+struct Place {
+    table: String,
+    state_field: Option<String>,
+}
+
+/// A ticket as the workflow sees it, but for the signature under its evidence.
+fn shown(workflow: &str, place: &Place, ticket: &VerifiedTicket) -> Value {
     let is_name = |text: &&str| {
         !text.is_empty()
             && text.len() <= NAME_CHARS_MAX
@@ -182,12 +197,17 @@ fn shown(workflow: &str, table: &str, ticket: &VerifiedTicket, evidence: &str) -
         "crowdstrike": ticket.sensor.text,
         "outcome": ticket.outcome,
         "reason": ticket.reason,
-        "evidence": evidence,
+        "unread": ticket.unread,
+        "evidence": ticket.evidence,
         "ticket": {
-            "table": table,
+            "table": place.table,
             "id": state.id,
             "number": state.number,
-            "expect": { "state": state.state, "mod_count": state.mod_count },
+            "expect": {
+                "field": place.state_field,
+                "state": state.state,
+                "mod_count": state.mod_count,
+            },
         },
     })
 }

@@ -112,13 +112,7 @@ fn traced<'p>(
     for (read, says) in reads.iter_mut().zip(says) {
         read.says = says;
     }
-    let judged: Vec<(&str, &str)> = verified
-        .get("tickets")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .map(|ticket| (text(ticket, "id"), text(ticket, "digest")))
-        .collect();
+    let judged = verified.get("tickets").cloned().unwrap_or_default();
     let verification = text(verified, "verification").to_owned();
     let again = Digest::of_json(&json!({ "reads": asked, "tickets": judged }));
     Ok(TicketProvenance {

@@ -115,6 +115,50 @@ async fn a_reopened_ticket_waits_for_a_newer_scan() {
     assert_eq!(world.simulators.ledger().len(), before + 1);
 }
 
+/// Tickets that get notes and nothing else stay where they are, and get one for the same evidence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notes_alone_are_written_once() {
+    let mut world = TestWorld::of(PATCHES, "default", "").await;
+    world.overrides.push(("servicenow.notes_only".to_owned(), "true".to_owned()));
+    let report = world.run().await;
+    assert_eq!(report.status, RunStatus::Succeeded, "{report:#?}");
+    assert!(report.counts.verified > 5 && report.counts.flagged > 3, "{:?}", report.counts);
+    assert!(report.time_saved_minutes > 0);
+    let pending = |world: &TestWorld| {
+        let tickets = world.simulators.control().tickets();
+        tickets.iter().filter(|ticket| ticket.table == "incident" && ticket.state == "15").count()
+    };
+    assert_eq!(Some(pending(&world) as u64), report.tickets_read);
+    let before = world.simulators.ledger().len();
+    // A daily scan that shows the same is nothing new.
+    for item in &report.items {
+        world.simulators.control().rescan(item["host"].as_str().unwrap(), true);
+    }
+    let again = world.run().await;
+    let moved = again.items.iter().filter(|item| item["reason"].to_string().contains("moved back"));
+    assert_eq!(moved.count(), 0, "{again:#?}");
+    let counts = &again.counts;
+    let new = counts.verified + counts.flagged - counts.before;
+    assert_eq!(again.time_saved_minutes, 20 * new, "{counts:?}");
+    assert!(counts.before >= 20, "{counts:?}");
+    let new = world.simulators.ledger().split_off(before);
+    // Those that the rescan decides are told, and no other.
+    assert!(new.len() < 16, "{new:#?}");
+    assert!(new.iter().all(|entry| !entry.title.contains("pay-app-21")), "{new:#?}");
+}
+
+/// The state may be kept in another field of the table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_field_is_a_setting() {
+    let mut world = TestWorld::of(PATCHES, "default", "").await;
+    world.overrides.push(("servicenow.fields.state".to_owned(), "incident_state".to_owned()));
+    let report = world.run().await;
+    assert_eq!(report.status, RunStatus::Succeeded, "{:?} {:?}", report.error, report.counts);
+    // One of them is known to be patched by the history of `state` alone.
+    assert_eq!(report.counts.verified, 12, "{report:#?}");
+    assert_eq!((report.counts.flagged, report.counts.failed), (7, 0));
+}
+
 /// What writes may lose on their way changes nothing in what arrives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_write_for_each_ticket_under_faults() {

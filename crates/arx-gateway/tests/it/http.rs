@@ -114,6 +114,16 @@ async fn a_read_is_tried_again_and_a_write_is_not() {
     assert_eq!(seen.len(), 1);
 }
 
+/// What a write was built on is old once it had to wait: it is not sent on it.
+#[tokio::test]
+async fn a_write_that_waited_too_long_is_not_sent() {
+    let (result, seen) = call(Do::PostAtOnce, vec![Serve::Reply(OK)]).await;
+    let error = result.expect_err("not sent");
+    assert!(matches!(error, GateError::Call(CallError::Unreachable { .. })), "{error:?}");
+    assert!(error.to_string().contains("was not sent"), "{error}");
+    assert!(seen.is_empty(), "{seen:?}");
+}
+
 #[tokio::test]
 async fn being_asked_to_wait_is_no_failure_even_of_a_write() {
     let (result, seen) =

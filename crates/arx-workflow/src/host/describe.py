@@ -121,10 +121,13 @@ def _arx_settled(t, update):
     if t.outcome == 'inconclusive':
         return {'outcomes': ['inconclusive'], 'did': 'noted' if update.effect.new else 'noted before'}
     outcome, did = ('verified', 'resolved') if t.outcome == 'verified' else ('flagged', 'flagged for re-patching')
+    written = update.get('fields')
+    if written is not None and not written.keys():
+        did = 'noted'
+    if not update.effect.new and (t.ticket.expect.field or 'state') not in (written or []):
+        return {'outcomes': [outcome, 'before'], 'did': f'{did} before'}
     if not update.effect.new:
         # Somebody moved it back: what did not convince them once does not convince them now.
         why = f'it was {did} on this same evidence before and moved back since; a newer scan is awaited'
         return {'outcomes': ['inconclusive'], 'did': 'left alone', 'reason': why}
-    if not update.get('fields', True):
-        did = 'noted'
     return {'outcomes': [outcome], 'did': did}

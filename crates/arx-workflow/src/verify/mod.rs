@@ -34,6 +34,10 @@ pub struct Facts {
     pub scans: Option<Vec<HostScan>>,
     /// What the sensors say; none where nobody was asked.
     pub sensors: Option<Vec<HostSensors>>,
+    /// Whether a source was not read to its end, so that it may answer another time.
+    pub incomplete: bool,
+    /// Whether tickets get notes and nothing else.
+    pub notes_only: bool,
 }
 
 /// What one source says about one ticket.
@@ -72,6 +76,8 @@ pub struct VerifiedTicket {
     pub scanner: Statement,
     /// What the sensor says.
     pub sensor: Statement,
+    /// Whether a source failed to answer this time, which is no evidence and nothing to tell.
+    pub unread: bool,
     /// What follows.
     pub outcome: Outcome,
     /// Why, in one line.
@@ -127,7 +133,7 @@ pub fn verify(facts: &Facts, criteria: &Criteria, now: Timestamp) -> Vec<Verifie
         };
         let scan = scans.as_ref().zip(host).and_then(|(scans, host)| scans.get(host).copied());
         let host = host.and_then(|id| hosts.get(id).copied());
-        judged(ticket, host, scan, scanner, sensor, criteria)
+        judged(ticket, host, scan, [scanner, sensor], criteria, facts)
     };
     facts.tickets.iter().map(judge).collect()
 }
@@ -136,9 +142,9 @@ fn judged(
     ticket: &Ticket,
     host: Option<&HostNames>,
     scan: Option<&HostScan>,
-    scanner: Statement,
-    sensor: Statement,
+    [scanner, sensor]: [Statement; 2],
     criteria: &Criteria,
+    facts: &Facts,
 ) -> VerifiedTicket {
     let is_complete = ticket.missing.is_empty()
         && ticket.host.is_some()
@@ -150,7 +156,15 @@ fn judged(
         outcome(criteria.verification, is_complete, scanner.answer, sensor.answer)
     };
     let reason = words::reason(ticket, outcome, &scanner, &sensor);
-    let digest = digest(ticket, scan, outcome, &scanner, &sensor, criteria);
+    // A ticket that is never moved is judged again every day: its times are nothing new.
+    let has_times = !facts.notes_only && matches!(outcome, Outcome::Verified | Outcome::Failed);
+    let seen = scan.map(|scan| {
+        let records = scan.records.iter();
+        records.map(|record| seen(record, ticket, has_times)).collect()
+    });
+    let patched_at = ticket.patched_at.filter(|_| has_times);
+    let digest = digest(ticket, seen, patched_at, outcome, [&scanner, &sensor], criteria);
+    let unread = facts.incomplete && [&scanner, &sensor].iter().any(|said| said.reason == "unread");
     let number = if ticket.number.is_empty() { ticket.id.clone() } else { ticket.number.clone() };
     VerifiedTicket {
         title: ticket.title.clone(),
@@ -166,6 +180,7 @@ fn judged(
             mod_count: ticket.mod_count.clone(),
         },
         id: number,
+        unread,
         scanner,
         sensor,
         outcome,
@@ -179,22 +194,17 @@ fn judged(
 /// ticket that comes back is judged again by what was seen since.
 fn digest(
     ticket: &Ticket,
-    scan: Option<&HostScan>,
+    records: Option<Vec<Value>>,
+    patched_at: Option<Timestamp>,
     outcome: Outcome,
-    scanner: &Statement,
-    sensor: &Statement,
+    [scanner, sensor]: [&Statement; 2],
     criteria: &Criteria,
 ) -> Digest {
-    let is_decided = matches!(outcome, Outcome::Verified | Outcome::Failed);
-    let records = scan.map(|scan| {
-        let records = scan.records.iter();
-        records.map(|record| seen(record, ticket, is_decided)).collect::<Vec<_>>()
-    });
     let evidence: Value = json!({
         "ticket": ticket.id,
         "host": ticket.host,
         "vulnerabilities": ticket.vulnerabilities,
-        "patched_at": ticket.patched_at.filter(|_| is_decided),
+        "patched_at": patched_at,
         "missing": ticket.missing,
         "unusable": ticket.unusable,
         "verification": criteria.verification,

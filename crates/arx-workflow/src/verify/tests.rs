@@ -97,6 +97,8 @@ fn facts(ticket: Ticket, scan: HostScan, sensors: HostSensors) -> Facts {
         hosts: vec![host()],
         scans: Some(vec![scan]),
         sensors: Some(vec![sensors]),
+        notes_only: false,
+        incomplete: false,
     }
 }
 

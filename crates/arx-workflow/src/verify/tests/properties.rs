@@ -66,6 +66,8 @@ fn any_facts() -> impl Strategy<Value = Facts> {
     let sensors = (proptest::collection::vec(any_sensor(), 0..3), unread());
     let parts = (any_ticket(), option::weighted(0.9, scan), option::weighted(0.9, sensors));
     parts.prop_map(|(ticket, scan, sensors)| Facts {
+        notes_only: false,
+        incomplete: false,
         tickets: vec![ticket],
         hosts: vec![host()],
         scans: scan.map(|(records, unread)| vec![HostScan { unread, ..super::scan(records) }]),
