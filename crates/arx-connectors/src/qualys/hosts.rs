@@ -32,6 +32,8 @@ pub(super) struct Asked {
     named: Vec<Vec<String>>,
     /// Hosts with a name, an agent or an address that a request cannot name.
     findable: HashSet<usize>,
+    /// Hosts with an address.
+    addressed: HashSet<usize>,
 }
 
 /// What a host was recognised by, the strongest first.
@@ -143,7 +145,8 @@ impl Asked {
         let with_ipv6 = by_ip.iter().filter(|(ip, _)| ip.is_ipv6()).flat_map(|(_, hosts)| hosts);
         let findable =
             with_name.map(|(host, _)| host).chain(with_agent).chain(with_ipv6.copied()).collect();
-        Self { by_ip, by_agent, names: NameIndex::new(hosts), named, findable }
+        let addressed = by_ip.values().flatten().copied().collect();
+        Self { by_ip, by_agent, names: NameIndex::new(hosts), named, findable, addressed }
     }
 
     /// Hosts that can be recognised at all.
@@ -208,11 +211,19 @@ impl Asked {
             let is_alone = by.len() == 1 && by.contains(&By::Ip);
             let is_cut = netbios
                 .is_some_and(|netbios| asked.iter().any(|name| is_netbios_of(netbios, name)));
-            let contradicts: BTreeSet<String> = if is_alone && !asked.is_empty() && !is_cut {
-                dns.iter().copied().chain(netbios).map(str::to_owned).collect()
-            } else {
-                BTreeSet::new()
-            };
+            let mut contradicts: BTreeSet<String> = BTreeSet::new();
+            if is_alone && !asked.is_empty() && !is_cut {
+                contradicts.extend(dns.iter().copied().chain(netbios).map(str::to_owned));
+            }
+            // A label may be had in every domain: it is not enough where the addresses differ.
+            let is_known_otherwise = by.contains(&By::Agent) || by.contains(&By::Ip);
+            if !is_known_otherwise
+                && !is_in_full(&host)
+                && self.addressed.contains(&host)
+                && hostname::is_address(&identity.ip)
+            {
+                contradicts.insert(identity.ip.clone());
+            }
             Match {
                 host,
                 matched_by: by.into_iter().map(|by| by.as_str().to_owned()).collect(),

@@ -24,6 +24,8 @@ const PIECES_MAX: usize = 8;
 const BATCHES_MAX: usize = 4;
 /// Most pages of one read.
 const PAGES_MAX: usize = 100_000;
+/// Most pages of the list of hosts, of which one hour's calls are 300.
+const HOST_PAGES_MAX: usize = 250;
 /// How often one page is asked for again without any progress.
 const FAILURES_MAX: u32 = 4;
 /// Cuts that one read lives through, with progress.
@@ -161,6 +163,7 @@ pub(super) struct Pager<'a> {
     /// Detections that name no QID.
     pub(super) nameless: u64,
     cuts: u32,
+    pages_max: usize,
 }
 
 impl<'a> Pager<'a> {
@@ -175,7 +178,9 @@ impl<'a> Pager<'a> {
 
     /// Of the list of hosts.
     pub(super) fn of_hosts(call: Call<'a>, versions: &'a Versions, settings: &'a Settings) -> Self {
-        Self::new(call, &HOSTS, versions, settings.host_api_version.as_deref(), settings)
+        let version = settings.host_api_version.as_deref();
+        let pager = Self::new(call, &HOSTS, versions, version, settings);
+        Self { pages_max: HOST_PAGES_MAX, ..pager }
     }
 
     fn new(
@@ -196,6 +201,7 @@ impl<'a> Pager<'a> {
             hosts: 0,
             nameless: 0,
             cuts: 0,
+            pages_max: PAGES_MAX,
         }
     }
 
@@ -206,7 +212,7 @@ impl<'a> Pager<'a> {
         taker: &mut T,
     ) -> Result<Option<String>, CallError> {
         let mut page = first;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..self.pages_max {
             match self.page(page, taker).await? {
                 After::Nothing => return Ok(None),
                 After::Page(next) => page = next,

@@ -24,8 +24,8 @@ const MAPPED_MAX: usize = 20;
 const SENT_MAX: usize = 50;
 /// Longest value of a field that is sent, the vendor's length of `close_notes`.
 pub(super) const VALUE_UNITS_MAX: usize = 4_000;
-/// Longest work note.
-pub(super) const NOTE_UNITS_MAX: usize = 16_000;
+/// Longest work note; an instance that cuts longer ones would cut the marker off.
+pub(super) const NOTE_UNITS_MAX: usize = 4_000;
 /// Tables of vulnerability response, whose scanners close what they opened.
 const NOTES_ONLY_TABLES: &str = "sn_vul_";
 /// Length of a `sys_id`.

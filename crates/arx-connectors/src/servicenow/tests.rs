@@ -494,3 +494,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_note_holds_no_html() {
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let marker = trace::Marker::new(&"test/a".parse().expect("a key"));
+        let signed = marker.sign(text, 200);
+        assert_eq!(signed.lines().next(), Some(expected));
+    }
+    check("Host: web01 [10.0.0.1]", "Host: web01 [10.0.0.1]");
+    check("[code]<script>[/code]", "(code]<script>(/code]");
+    check("[[CODE]x[ / Code]", "((CODE]x( / Code]");
+    check("ends with [", "ends with [");
+}

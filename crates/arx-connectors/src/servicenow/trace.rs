@@ -41,6 +41,23 @@ pub(super) enum Noted {
     CannotTell(String),
 }
 
+/// A text without `[code]` tags, between which an instance renders HTML: a note quotes what others
+/// wrote.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('[') {
+        let (before, tag) = rest.split_at(at);
+        plain.push_str(before);
+        let name = tag.trim_start_matches(['[', '/', ' ']);
+        let is_code = name.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("code"));
+        plain.push_str(if is_code { "(" } else { "[" });
+        rest = tag.get(1..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
+}
+
 impl Marker {
     pub fn new(effect: &EffectKey) -> Self {
         let digest = hex::encode(Sha256::digest(effect.as_str().as_bytes()));
@@ -50,7 +67,7 @@ impl Marker {
     /// A text with the marker as its last line.
     pub fn sign(&self, text: &str, units_max: usize) -> String {
         let room = units_max.saturating_sub(text::units(&self.0) + 1);
-        format!("{}\n{}", text::cut(text.trim_end(), room), self.0)
+        format!("{}\n{}", text::cut(plain(text).trim_end(), room), self.0)
     }
 
     pub fn is_in(&self, text: &str) -> bool {

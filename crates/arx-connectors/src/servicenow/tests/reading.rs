@@ -39,6 +39,7 @@ async fn a_ticket_says_everything() {
     insta::assert_snapshot!(shown, @r#"
     {
       "table": "incident",
+      "state_field": "state",
       "tickets": [
         {
           "id": "00000000000000000000000000000001",
