@@ -84,6 +84,10 @@ pub struct ScannedHost {
     pub authenticated_at: Option<Timestamp>,
     /// Detections of the vulnerabilities asked for, in every status.
     pub detections: Vec<HostDetection>,
+    /// Open detections of which the scanner does not say what they stand for: any of them may be
+    /// one of the vulnerabilities.
+    #[serde(default)]
+    pub unexplained: usize,
 }
 
 /// One detection of one weakness on one host.

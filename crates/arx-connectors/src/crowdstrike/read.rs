@@ -285,11 +285,18 @@ impl<'a> Reader<'a> {
         let requests: Vec<_> = ids.chunks(STATES_BATCH).map(|batch| self.states(batch)).collect();
         let mut replies = stream::iter(requests).buffered(CONCURRENCY);
         let mut states: BTreeMap<String, (Connection, Option<Timestamp>)> = BTreeMap::new();
+        let mut batches = ids.chunks(STATES_BATCH);
         while let Some(reply) = replies.next().await {
+            let batch = batches.next().unwrap_or_default();
             match reply {
                 Ok(more) => states.extend(more),
                 Err(why) => {
                     let why = format!("whether sensors are connected cannot be read: {why}");
+                    for (sensors, unread) in picture.sensors.iter().zip(&mut picture.unread) {
+                        if batch.iter().any(|id| sensors.contains_key(id)) {
+                            unread.get_or_insert_with(|| why.clone());
+                        }
+                    }
                     picture.whys.insert(why);
                 }
             }
@@ -301,7 +308,7 @@ impl<'a> Reader<'a> {
                 sensor.last_seen = sensor.last_seen.max(*last_seen);
             }
         }
-        // Without states the rest still holds; a credential that is refused does not.
+        // Without some states the rest still holds; a credential that is refused does not.
         self.lock().fatal.take().map_or(Ok(()), Err)
     }
 

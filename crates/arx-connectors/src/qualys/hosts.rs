@@ -107,6 +107,7 @@ impl Recognised {
             scanned_at: self.scanned_at,
             authenticated_at: self.authenticated_at,
             detections: Vec::new(),
+            unexplained: 0,
         }
     }
 }

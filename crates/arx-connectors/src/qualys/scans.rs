@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use arx_gateway::{Call, CallError};
-use arx_types::{HostDetection, HostNames, HostScan, ScannedHost};
+use arx_types::{DetectionStatus, HostDetection, HostNames, HostScan, ScannedHost};
 use serde_json::{Value, json};
 
 use super::Qualys;
@@ -155,6 +155,7 @@ impl<'a> Read<'a> {
                 asked: Arc::clone(&asked),
                 wanted,
                 meanings: HashMap::new(),
+                unexplained: HashSet::new(),
                 waiting: Vec::new(),
                 records: Vec::new(),
                 place_of: HashMap::new(),
@@ -359,6 +360,13 @@ impl<'a> Read<'a> {
     }
 
     fn report(mut self, hosts: &[HostNames]) -> Value {
+        if self.is_unlisted {
+            for host in self.open().collect::<Vec<_>>() {
+                self.seen.lose(host, || {
+                    "not found by its addresses, and the list of hosts cannot be asked".to_owned()
+                });
+            }
+        }
         let trouble = match &self.seen.facts.trouble {
             Trouble::None => None,
             Trouble::Refused(message) => {
@@ -444,6 +452,8 @@ struct Seen<'a> {
     only: Option<HashSet<usize>>,
     /// Those of the vulnerabilities asked for that a QID stands for.
     meanings: HashMap<u32, Vec<String>>,
+    /// QIDs that the KnowledgeBase does not know.
+    unexplained: HashSet<u32>,
     /// Detections by the place of their record.
     waiting: Vec<(usize, Row)>,
     /// By the place of their record: how many detections may be of any CVE.
@@ -460,6 +470,7 @@ struct Slot {
     hosts: Vec<usize>,
     records: Vec<(Match, ScannedHost)>,
     detections: Vec<HostDetection>,
+    unexplained: usize,
 }
 
 impl Slot {
@@ -475,7 +486,11 @@ impl Slot {
 
     fn record_of(&self, host: usize) -> Option<ScannedHost> {
         let (_, record) = self.records.iter().find(|(found, _)| found.host == host)?;
-        Some(ScannedHost { detections: self.detections.clone(), ..record.clone() })
+        Some(ScannedHost {
+            detections: self.detections.clone(),
+            unexplained: self.unexplained,
+            ..record.clone()
+        })
     }
 }
 
@@ -557,7 +572,7 @@ impl Seen<'_> {
                 format!("record {} may be any of {n} hosts that were asked for", record.id)
             });
         }
-        self.records.push(Slot { hosts, records, detections: Vec::new() });
+        self.records.push(Slot { hosts, records, detections: Vec::new(), unexplained: 0 });
         Some(place)
     }
 
@@ -577,6 +592,13 @@ impl Seen<'_> {
                 Vec::new()
             }
         };
+        if !self.wanted.cves.is_empty()
+            && row.status != Some(DetectionStatus::Fixed)
+            && self.unexplained.contains(&row.qid)
+            && let Some(slot) = self.records.get_mut(place)
+        {
+            slot.unexplained += 1;
+        }
         let check = format!("QID-{}", row.qid);
         if self.wanted.qids.contains(&row.qid) {
             vulnerabilities.push(check.clone());
@@ -616,8 +638,12 @@ impl Seen<'_> {
     fn understand(&mut self) {
         if self.meanings.len() > MEANINGS_MAX {
             self.meanings.clear();
+            self.unexplained.clear();
         }
         for (qid, fact) in self.facts.known.drain() {
+            if fact.is_none() {
+                self.unexplained.insert(qid);
+            }
             let cves: BTreeSet<String> = fact
                 .iter()
                 .flat_map(|fact| &fact.cves)

@@ -122,6 +122,7 @@ pub(super) struct Repatch {
 
 impl Wanted {
     pub fn read(params: &Value) -> Result<Self, String> {
+        refuse_blank(params, "")?;
         let mut params = Params::of(params)?;
         let table = params.string("table")?.unwrap_or_else(|| "incident".to_owned());
         let table = table_name(&table)?;
@@ -153,6 +154,24 @@ impl Wanted {
             resolve: resolve.filter(|_| !notes_only),
             repatch: repatch.filter(|_| !notes_only),
         })
+    }
+}
+
+/// Refuses settings that are there and say nothing, such as those of an empty shell variable: a
+/// default in their place would write to something else than was meant. Values that tickets are
+/// given may be empty.
+fn refuse_blank(value: &Value, path: &str) -> Result<(), String> {
+    match value {
+        Value::String(text) if text.trim().is_empty() => {
+            Err(format!("`{path}` is empty; give it a value, or leave it out of {PLACE}"))
+        }
+        Value::Object(fields) if path != "repatch.fields" => {
+            fields.iter().try_for_each(|(name, value)| {
+                let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                refuse_blank(value, &inner)
+            })
+        }
+        _ => Ok(()),
     }
 }
 

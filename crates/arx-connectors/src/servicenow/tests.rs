@@ -313,7 +313,11 @@ fn wrong_parameters_of_a_read_name_themselves() {
          agent_id",
     );
     check(
-        with("resolve", json!({"close_notes": " "})),
+        with("table", json!("")),
+        "`table` is empty; give it a value, or leave it out of `inputs.servicenow` of arx.yaml",
+    );
+    check(
+        with("resolve", json!({"close_notes": null})),
         "`resolve.close_notes` is missing; closing needs them, write them into \
          `inputs.servicenow` of arx.yaml",
     );

@@ -104,7 +104,7 @@ impl Update {
         } else if note.is_some() && self.fields.is_empty() && same_count(&before, &after) {
             return Err(self.note_ignored(&before, &after));
         }
-        if let Some(others) = others_changes(&before, &after) {
+        if let Some(others) = others_changes(&self.change.number, &before, &after) {
             warnings.push(others);
         }
         match self.compare(Some(&before), &after) {
@@ -472,12 +472,12 @@ fn same_count(before: &Row, after: &Row) -> bool {
 }
 
 /// The vendor knows no conditional write, so a change in the same moment can only be told.
-fn others_changes(before: &Row, after: &Row) -> Option<String> {
+fn others_changes(number: &str, before: &Row, after: &Row) -> Option<String> {
     let count = |row: &Row| row.filled(MOD_COUNT)?.parse::<u64>().ok();
     let (before, after) = (count(before)?, count(after)?);
     (after > before.saturating_add(1)).then(|| {
         format!(
-            "somebody else or a rule of the instance changed it at the same moment: \
+            "somebody else or a rule of the instance changed `{number}` at the same moment: \
              `{MOD_COUNT}` went from {before} to {after}"
         )
     })

@@ -44,8 +44,22 @@ pub(super) fn statement(
         return open;
     }
     let scanned = record.authenticated_at.map(words::time).unwrap_or_default();
-    let fixed = words::list(&ticket.vulnerabilities);
-    Statement::new(Answer::Yes, "fixed", format!("{fixed} fixed, scanned {scanned}"))
+    let said = |reason: &str| {
+        let of = each.iter().zip(&ticket.vulnerabilities);
+        let of = of.filter(|(statement, _)| statement.reason == reason);
+        of.map(|(_, vulnerability)| vulnerability.clone()).collect::<Vec<_>>()
+    };
+    let (fixed, absent) = (said("fixed"), said("absent"));
+    let mut parts = Vec::new();
+    if !fixed.is_empty() {
+        parts.push(format!("{} fixed", words::list(&fixed)));
+    }
+    if !absent.is_empty() {
+        let absent = words::list(&absent);
+        parts.push(format!("{absent} listed in no status, which `absent_means` takes for fixed"));
+    }
+    let reason = if absent.is_empty() { "fixed" } else { "absent" };
+    Statement::new(Answer::Yes, reason, format!("{}, scanned {scanned}", parts.join("; ")))
 }
 
 /// Whether a detection stands for a vulnerability.
@@ -138,8 +152,16 @@ fn of_vulnerability(
         record.detections.iter().filter(|known| stands_for(known, vulnerability)).collect();
     if detections.is_empty() {
         return match criteria.absent_means {
+            AbsentMeans::Fixed if record.unexplained > 0 => {
+                let n = record.unexplained;
+                let text = format!(
+                    "{vulnerability} is not listed, but {n} detections that the KnowledgeBase does not explain may be of it"
+                );
+                Statement::new(Answer::Unknown, "unexplained", text)
+            }
             AbsentMeans::Fixed => {
-                Statement::new(Answer::Yes, "absent", format!("{vulnerability} no longer listed"))
+                let text = format!("{vulnerability} listed in no status, which counts as fixed");
+                Statement::new(Answer::Yes, "absent", text)
             }
             AbsentMeans::Inconclusive => {
                 let text = format!("{vulnerability} is listed in no status");

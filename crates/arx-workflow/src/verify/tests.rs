@@ -68,6 +68,7 @@ fn record() -> ScannedHost {
             detection("QID-376157", "CVE-2021-44228", DetectionStatus::Fixed, 24),
             detection("QID-45123", "QID-45123", DetectionStatus::Fixed, 24),
         ],
+        unexplained: 0,
     }
 }
 

@@ -289,7 +289,8 @@ async fn what_is_not_told_of_a_connection_is_unknown() {
     })
     .await;
     let value = world.read(named(&["web01"])).await.expect("a value");
-    assert_eq!(shown(&value), ["web01: a1 web01 unknown"]);
+    let why = value["why"].as_str().expect("a reason");
+    assert_eq!(shown(&value), [format!("web01: a1 web01 unknown unread: {why}")]);
     insta::assert_snapshot!(value["why"], @r#""whether sensors are connected cannot be read: CrowdStrike refused the request with status 400: no such ids""#);
 }
 

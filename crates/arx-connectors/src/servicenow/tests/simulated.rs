@@ -252,7 +252,11 @@ async fn a_change_in_the_same_moment_is_told() {
     let written = gate.write(UPDATE, update_of(ticket, &value["resolve"]), "a").await;
     let written = written.expect("nothing on the vendor's side prevents it");
     let warning = written.value["warnings"][0].as_str().expect("a warning");
-    assert!(warning.starts_with("somebody else or a rule of the instance changed it"), "{warning}");
+    let told = format!(
+        "somebody else or a rule of the instance changed `{}`",
+        ticket["number"].as_str().expect("a number")
+    );
+    assert!(warning.starts_with(&told), "{warning}");
     sims.shutdown().await;
 }
 

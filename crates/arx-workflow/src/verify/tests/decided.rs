@@ -166,7 +166,13 @@ fn settings() {
     let facts = facts(ticket(), scan, sensors(vec![sensor()]));
     assert_eq!(judge(&facts, &Criteria::default()).outcome, Outcome::Inconclusive);
     let fixed = Criteria { absent_means: AbsentMeans::Fixed, ..Criteria::default() };
-    assert_eq!(judge(&facts, &fixed).outcome, Outcome::Verified);
+    let verified = judge(&facts, &fixed);
+    assert_eq!(verified.outcome, Outcome::Verified);
+    assert!(verified.evidence.contains("listed in no status, which"), "{}", verified.evidence);
+    // A detection that nobody can explain may be the one that is missing.
+    let mut unexplained = facts.clone();
+    unexplained.scans.as_mut().expect("scans")[0].records[0].unexplained = 1;
+    assert_eq!(judge(&unexplained, &fixed).outcome, Outcome::Inconclusive);
     // Absence needs a scan that could have seen it.
     let mut unseen = facts.clone();
     unseen.scans.as_mut().expect("scans")[0].records[0].authenticated_at = None;
