@@ -226,9 +226,9 @@ impl Calls {
             GateError::Unavailable { .. } => raise(Exception::OSError, &message),
             GateError::Journal(error) => Finished::Lost(EngineError::Journal(error)),
             GateError::Call(error) => match error {
-                CallError::Parameters { .. } | CallError::Refused { .. } => {
-                    raise(Exception::ValueError, &message)
-                }
+                CallError::Parameters { .. }
+                | CallError::Configuration { .. }
+                | CallError::Refused { .. } => raise(Exception::ValueError, &message),
                 // Nothing is wrong: somebody else was faster, and the workflow says so.
                 CallError::Moved { message, .. } => {
                     Finished::Value(json!({ "left_alone": message }).to_string())

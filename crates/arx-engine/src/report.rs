@@ -142,6 +142,17 @@ pub struct Report {
     pub time_saved_minutes: u64,
 }
 
+impl Report {
+    /// Whether the run failed because of its configuration: inputs or settings that do not fit a
+    /// vendor's account.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| {
+            error.kind == "ValueError" && error.message.starts_with("configuration: ")
+        })
+    }
+}
+
 /// Gathers what a report is made of while a run goes on. Everything in it comes from the run's
 /// events in the order of delivery, so that a replay gathers the same.
 #[derive(Default)]

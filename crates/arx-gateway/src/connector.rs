@@ -158,6 +158,13 @@ pub enum CallError {
         /// What is wrong and what to write instead.
         message: String,
     },
+    /// Inputs or settings do not fit the vendor's account, such as a state that it does not have;
+    /// nothing was sent that changes anything.
+    #[error("configuration: {message}")]
+    Configuration {
+        /// What does not fit, by the key of arx.yaml, and what would.
+        message: String,
+    },
     /// The vendor answered, and refused; for a write this means that nothing happened.
     #[error("{vendor} refused the request{}: {message}", status.map(|s| format!(" with status {s}")).unwrap_or_default())]
     Refused {

@@ -195,6 +195,9 @@ impl Vendor {
             CallError::Parameters { operation, message } => {
                 CallError::Parameters { operation, message: self.scrub(&message) }
             }
+            CallError::Configuration { message } => {
+                CallError::Configuration { message: self.scrub(&message) }
+            }
             CallError::Refused { vendor, status, message } => {
                 CallError::Refused { vendor, status, message: self.scrub(&message) }
             }

@@ -282,6 +282,7 @@ fn stops_the_start(error: &CallError) -> bool {
     match error {
         CallError::Credential { .. }
         | CallError::Refused { .. }
+        | CallError::Configuration { .. }
         | CallError::Moved { .. }
         | CallError::Parameters { .. }
         | CallError::Malformed { .. } => true,
@@ -315,10 +316,11 @@ fn of_run(error: arx_engine::RunError) -> CommandError {
     }
 }
 
-/// The exit code that a run's status stands for.
-pub(crate) fn exit_code(status: RunStatus) -> u8 {
-    match status {
+/// The exit code that a report stands for.
+pub(crate) fn exit_code(report: &Report) -> u8 {
+    match report.status {
         RunStatus::Succeeded => 0,
+        RunStatus::Failed if report.is_configuration() => 2,
         RunStatus::Running | RunStatus::Failed | RunStatus::Cancelled => 1,
         RunStatus::Parked => 3,
         RunStatus::NeedsAttention => 4,

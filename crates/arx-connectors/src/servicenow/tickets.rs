@@ -10,6 +10,7 @@ use arx_types::{HostNames, Ticket};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::ServiceNow;
 use super::choices::{CLOSE_CODE, Values};
 use super::hosts::{Items, Reference};
 use super::listing::{Listed, Listing, Next};
@@ -18,7 +19,6 @@ use super::patch::{self, Patched, UPDATED_ON};
 use super::query::Query;
 use super::rows::Row;
 use super::vulnerabilities::{Named, VULNERABILITIES_MAX};
-use super::{SPEC, ServiceNow};
 use crate::text;
 
 /// Tickets of one page.
@@ -52,7 +52,9 @@ struct Gathered {
 
 /// Reads the tickets that wait.
 pub(super) async fn read(snow: &ServiceNow, call: Call<'_>) -> Result<Value, CallError> {
-    let wanted = Wanted::read(call.params).map_err(|message| call.parameters(message))?;
+    let wanted = Wanted::read(call.params).map_err(|message| CallError::Configuration {
+        message: format!("servicenow: {message}"),
+    })?;
     let fields = &wanted.fields;
     let choices = snow.choices(call, &wanted.table, &fields.state).await?;
     let found = choices.to_find(&fields.state, "pending_state", &wanted.pending_state);
@@ -102,7 +104,7 @@ async fn settled<T>(snow: &ServiceNow, found: Result<T, String>) -> Result<T, Ca
         Ok(found) => Ok(found),
         Err(message) => {
             snow.forget_choices().await;
-            Err(CallError::Refused { vendor: SPEC.title, status: None, message })
+            Err(CallError::Configuration { message })
         }
     }
 }
@@ -175,9 +177,7 @@ async fn group_named(call: Call<'_>, name: &str) -> Result<String, CallError> {
     let mut ids = ids.into_iter();
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(id),
-        (found, _) => Err(CallError::Refused {
-            vendor: SPEC.title,
-            status: None,
+        (found, _) => Err(CallError::Configuration {
             message: format!(
                 "`repatch.assignment_group` in `inputs.servicenow` of arx.yaml: {} active group \
                  is named `{}`",
@@ -231,9 +231,7 @@ async fn gather(
 }
 
 fn state_unshown(table: &str, field: &str) -> CallError {
-    CallError::Refused {
-        vendor: SPEC.title,
-        status: None,
+    CallError::Configuration {
         message: format!(
             "table `{table}` shows no field `{field}`: there is none, or the account may not read \
              it; check `fields.state`"

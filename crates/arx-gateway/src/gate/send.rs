@@ -85,6 +85,7 @@ impl Gateway {
             }
             Err(
                 error @ (CallError::Parameters { .. }
+                | CallError::Configuration { .. }
                 | CallError::Refused { .. }
                 | CallError::Moved { .. }
                 | CallError::Credential { .. }

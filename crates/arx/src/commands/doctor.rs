@@ -276,6 +276,7 @@ fn of_check(spec: &ConnectorSpec, error: &CallError, is_optional: bool) -> Findi
         }
         CallError::Credential { .. }
         | CallError::Refused { .. }
+        | CallError::Configuration { .. }
         | CallError::Moved { .. }
         | CallError::Parameters { .. }
         | CallError::Malformed { .. }

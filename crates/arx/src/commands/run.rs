@@ -161,5 +161,5 @@ pub(crate) fn finish(ctx: &Context, report: &Report) -> ExitCode {
     } else {
         ctx.output().data(&summary::of_run(report, ctx));
     }
-    ExitCode::from(exit_code(report.status))
+    ExitCode::from(exit_code(report))
 }

@@ -70,10 +70,30 @@ fn what_is_missing_is_named_for_all_vendors_at_once() {
     bad.code(2).says("`soon` is not a duration");
 }
 
+/// What does not fit the instance is found before anything is written, and is configuration.
+#[test]
+fn what_the_instance_does_not_have_is_configuration() {
+    for (set, said) in [
+        ("servicenow.pending_state=Waiting", "`Waiting`"),
+        ("servicenow.resolve.close_code=Nonsense", "`Nonsense`"),
+        ("servicenow.repatch.assignment_group=Nobody", "`Nobody`"),
+        ("servicenow.table=", "`table` is empty"),
+        ("servicenow.table=incident^x", "incident^x"),
+    ] {
+        let home = Home::new();
+        let run = home.arx(&["run", PATCHES, "--simulate", "--set", set]).code(2);
+        assert!(run.stdout.contains("configuration: "), "{set}: {}", run.stdout);
+        assert!(run.stdout.contains(said), "{set}: {}", run.stdout);
+        let ledger = home.state().join("sim/default.jsonl");
+        assert_eq!(std::fs::read_to_string(ledger).unwrap_or_default(), "", "{set}");
+    }
+}
+
 /// Killed in the midst of its writes and run again, it writes to every ticket once.
 #[test]
 fn a_killed_run_writes_to_every_ticket_once() {
-    let faults = "servicenow.table.update:latency=150ms";
+    // The read-back keeps the run alive after its first write.
+    let faults = "servicenow.table.get:latency=700ms";
     let mut simulators = Simulators::new(TICKETS, faults);
     let home = Home::at(&simulators);
     let patient = "\"incidents:update\"] }";

@@ -263,7 +263,7 @@ async fn a_state_field_that_no_row_shows_is_refused() {
     let error = read_all(vec![blind(1), blind(2)], wanted()).await.expect_err("refused");
     assert_eq!(
         error,
-        "ServiceNow refused the request: table `incident` shows no field `state`: \
+        "configuration: table `incident` shows no field `state`: \
         there is none, or the account may not read it; check `fields.state`"
     );
     // One among others stands for itself.

@@ -514,9 +514,7 @@ async fn labels_are_the_instances_own() {
     check(resolve("6", json!([])), Ok(json!([{"state": "6", "close_notes": "Done."}, null]))).await;
     let there = "there are New (1), In Progress (2), On Hold (3), Resolved (6), Pending \
                  Verification (11), Gelöst (6)";
-    let key = |key: &str| {
-        format!("ServiceNow refused the request: `{key}` in `inputs.servicenow` of arx.yaml: ")
-    };
+    let key = |key: &str| format!("configuration: `{key}` in `inputs.servicenow` of arx.yaml: ");
     check(
         json!({"pending_state": "Awaiting verification"}),
         Err(&format!("{}`state` of table `incident` has no choice `Awaiting verification`; {there}, Pending (-5)", key("pending_state"))),
