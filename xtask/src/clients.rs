@@ -12,5 +12,7 @@ pub(crate) fn check() -> Result<()> {
     // The interpreter is there before its packages are, so they are asked for every time.
     run(&python, &["-m", "pip", "install", "--quiet", "-r", &requirements])?;
     run("cargo", &["build", "--release", "--locked", "-p", "arx"])?;
-    run(&python, &[&format!("{SCRIPTS}/run.py"), "target/release/arx", "sim", "--port", "0"])
+    let script = format!("{SCRIPTS}/run.py");
+    let simulators = ["target/release/arx", "sim", "--port", "0", "--scenario", "awkward"];
+    run(&python, &[&[script.as_str()], &simulators[..]].concat())
 }
