@@ -118,8 +118,9 @@ def _arx_settled(t, update):
     if update.get('left_alone'):
         why = update.left_alone
         return {'outcomes': ['inconclusive', 'left_alone'], 'did': f'left alone: {why}', 'reason': why}
+    would = 'would be ' if update.get('dry_run') else ''
     if t.outcome == 'inconclusive':
-        return {'outcomes': ['inconclusive'], 'did': 'noted' if update.effect.new else 'noted before'}
+        return {'outcomes': ['inconclusive'], 'did': would + 'noted' if update.effect.new else 'noted before'}
     outcome, did = ('verified', 'resolved') if t.outcome == 'verified' else ('flagged', 'flagged for re-patching')
     written = update.get('fields')
     if written is not None and not written.keys():
@@ -130,4 +131,4 @@ def _arx_settled(t, update):
         # Somebody moved it back: what did not convince them once does not convince them now.
         why = f'it was {did} on this same evidence before and moved back since; a newer scan is awaited'
         return {'outcomes': ['inconclusive'], 'did': 'left alone', 'reason': why}
-    return {'outcomes': [outcome], 'did': did}
+    return {'outcomes': [outcome], 'did': would + did}

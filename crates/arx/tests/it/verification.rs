@@ -56,6 +56,18 @@ fn the_summary_tells_each_ticket() {
     missing.code(1).says("verified no ticket `INC0000001`");
 }
 
+/// A dry run says what would be done, and nothing is.
+#[test]
+fn a_dry_run_writes_nothing() {
+    let home = Home::new();
+    let run = home.arx(&["run", PATCHES, "--simulate", "--dry-run"]).code(0);
+    for said in ["verified  would be resolved", "would be flagged", "would be noted"] {
+        assert!(run.stdout.contains(said), "no `{said}` in:\n{}", run.stdout);
+    }
+    let ledger = std::fs::read_to_string(home.state().join("sim/default.jsonl"));
+    assert_eq!(ledger.unwrap_or_default(), "");
+}
+
 #[test]
 fn what_is_missing_is_named_for_all_vendors_at_once() {
     let home = Home::new();
