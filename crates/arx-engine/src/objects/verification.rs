@@ -4,6 +4,8 @@
 //! digest. The verification commits to the reads by the same digests, so that from the leaf of a
 //! closed ticket the way leads back to what each system said.
 
+use std::sync::Arc;
+
 use arx_audit::LeafKind;
 use arx_gateway::RunContext;
 use arx_types::{Digest, HostNames, HostScan, HostSensors, Ticket};
@@ -47,7 +49,7 @@ impl Objects {
         &self,
         gathered: &mut Gathered,
         source: &str,
-        payload: &std::sync::Arc<str>,
+        payload: &Arc<str>,
         mut value: Value,
     ) -> Value {
         let Value::Object(fields) = &mut value else { return value };
@@ -65,7 +67,7 @@ impl Objects {
             gathered.failed_reads.push(source.to_owned());
         }
         let handle = Digest::of_bytes(payload.as_bytes()).to_string();
-        self.state().evidence.insert(handle.clone(), std::sync::Arc::clone(payload));
+        self.state().evidence.insert(handle.clone(), Arc::clone(payload));
         let mut visible = Map::new();
         visible.insert(HANDLE.to_owned(), json!(handle));
         visible.append(fields);
@@ -125,7 +127,12 @@ impl Objects {
             .with("unusable", count(Outcome::Unusable));
         let leaf = self.journal.write(move |tx| tx.append_leaf(leaf)).await?;
         let signature = format!("ARX run {}, audit leaf {}", ctx.run, leaf.seq);
-        let verification = json!({ "verification": id, "reads": reads, "signature": signature, "tickets": tickets });
+        let verification = json!({
+            "verification": id,
+            "reads": reads,
+            "signature": signature,
+            "tickets": tickets,
+        });
         Ok(verification.to_string())
     }
 
@@ -202,7 +209,7 @@ fn shown(workflow: &str, place: &Place, ticket: &VerifiedTicket) -> Value {
         "ticket": {
             "table": place.table,
             "id": state.id,
-            "number": state.number,
+            "number": ticket.id,
             "expect": {
                 "field": place.state_field,
                 "state": state.state,

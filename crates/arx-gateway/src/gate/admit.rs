@@ -350,10 +350,8 @@ impl Case {
         let ctx = &self.ctx;
         let is_write = self.spec.is_some_and(|spec| spec.access == Access::Write);
         let writes_last_hour = if is_write {
-            {
-                let since = now - FREQUENCY_WINDOW;
-                tx.count_writes(&ctx.world, &ctx.workflow, since, WRITES_COUNTED_MAX)?
-            }
+            let since = now - FREQUENCY_WINDOW;
+            tx.count_writes(&ctx.world, &ctx.workflow, since, WRITES_COUNTED_MAX)?
         } else {
             0
         };

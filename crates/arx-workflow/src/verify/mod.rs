@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 
 use arx_types::{Digest, HostNames, HostScan, HostSensors, ScannedHost, Ticket};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use criteria::{AbsentMeans, Criteria, CriteriaError, Mode};
@@ -41,7 +40,7 @@ pub struct Facts {
 }
 
 /// What one source says about one ticket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// Whether it speaks for the patch.
     pub answer: Answer,
@@ -58,7 +57,7 @@ impl Statement {
 }
 
 /// A ticket with what was found out about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedTicket {
     /// The ticket's number, or its id where it has none.
     pub id: String,
@@ -92,12 +91,10 @@ pub struct VerifiedTicket {
 }
 
 /// A ticket as it was when it was judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketState {
     /// The ticket system's identifier.
     pub id: String,
-    /// What people call it.
-    pub number: String,
     /// Stored value of its state.
     pub state: String,
     /// How often it had been changed.
@@ -165,7 +162,6 @@ fn judged(
     let patched_at = ticket.patched_at.filter(|_| has_times);
     let digest = digest(ticket, seen, patched_at, outcome, [&scanner, &sensor], criteria);
     let unread = facts.incomplete && [&scanner, &sensor].iter().any(|said| said.reason == "unread");
-    let number = if ticket.number.is_empty() { ticket.id.clone() } else { ticket.number.clone() };
     VerifiedTicket {
         title: ticket.title.clone(),
         url: ticket.url.clone(),
@@ -175,11 +171,10 @@ fn judged(
         evidence: words::evidence(ticket, host, scan, outcome, &reason, &scanner, &sensor),
         ticket: TicketState {
             id: ticket.id.clone(),
-            number: number.clone(),
             state: ticket.state.clone(),
             mod_count: ticket.mod_count.clone(),
         },
-        id: number,
+        id: if ticket.number.is_empty() { ticket.id.clone() } else { ticket.number.clone() },
         unread,
         scanner,
         sensor,

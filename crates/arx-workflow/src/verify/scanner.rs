@@ -98,7 +98,7 @@ fn one_record(scan: Option<&HostScan>) -> Result<&ScannedHost, Statement> {
     };
     if !record.contradicts.is_empty() {
         let text = format!(
-            "the record with the host's {} has another name: {}",
+            "the record with the host's {} has something else of another host: {}",
             record.matched_by.join(" and "),
             record.contradicts.join(", ")
         );
@@ -130,11 +130,7 @@ fn rescanned(
             let text = format!("the rescan of {} was not authenticated", words::time(at));
             unknown("not_authenticated", text)
         }
-        (_, Some(at)) => {
-            let text = format!("not rescanned since {since}; last scan {}", words::time(at));
-            unknown("not_rescanned", text)
-        }
-        (Some(at), None) => {
+        (_, Some(at)) | (Some(at), None) => {
             let text = format!("not rescanned since {since}; last scan {}", words::time(at));
             unknown("not_rescanned", text)
         }
