@@ -11,15 +11,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use crate::engine::{EngineError, RecordedStep};
-use crate::objects::Objects;
+use crate::objects::{EVIDENCE, Objects};
 use crate::report::Gathered;
 
 /// The operation whose result is a dataset and not a value.
 const FINDINGS_READ: &str = "findings:read";
-
-/// Operations whose result is evidence that `arx.verify` takes.
-const EVIDENCE_READS: [&str; 3] =
-    ["servicenow.incidents:read", "qualys.scans:read", "crowdstrike.hosts:read"];
 
 /// Warnings of one run beyond which those of its items are left out.
 const WARNINGS_MAX: usize = 50;
@@ -268,7 +264,7 @@ impl Calls {
                 if let Some(handle) = payload.get("$dataset") {
                     return self.reveal_dataset(gathered, handle, &payload);
                 }
-                if EVIDENCE_READS.contains(&operation) {
+                if payload.get(EVIDENCE).is_some_and(Value::is_string) {
                     let (source, _) = operation.split_once('.').unwrap_or((operation, ""));
                     return self.objects.reveal_evidence(gathered, source, &step.payload, payload);
                 }

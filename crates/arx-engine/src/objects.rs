@@ -23,6 +23,7 @@ use crate::engine::EngineError;
 use crate::observer::Observer;
 use crate::report::Gathered;
 pub(crate) use dataset::DatasetSink;
+pub(crate) use verification::EVIDENCE;
 
 /// Vulnerabilities named in one episode leaf; a larger change is written as several.
 const EPISODES_PER_LEAF: usize = 500;

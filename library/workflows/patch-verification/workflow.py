@@ -17,7 +17,7 @@ async def main():
     verified = await arx.verify(tickets, scans, sensors, config)
 
     async def act(t):
-        arx.note(t, host=t.host, patched=t.patched, qualys=t.qualys, crowdstrike=t.crowdstrike)
+        arx.note(t, host=t.host, patched=t.patched, qualys=t.scanner, crowdstrike=t.sensor)
         arx.note(t, reason=t.reason, url=t.url)
         if t.outcome == "verified":
             return await update(t, "resolve", tickets.resolve)

@@ -509,6 +509,7 @@ fn report(hosts: &[HostNames], mut picture: Picture) -> Value {
     });
     let why = picture.whys.into_iter().collect::<Vec<_>>().join("; ");
     json!({
+        "evidence": "sensors",
         "hosts": read.collect::<Vec<_>>(),
         "complete": why.is_empty(),
         "why": (!why.is_empty()).then_some(why),

@@ -403,6 +403,7 @@ impl<'a> Read<'a> {
         });
         let why = self.whys.into_iter().collect::<Vec<_>>().join("; ");
         json!({
+            "evidence": "scans",
             "hosts": told.collect::<Vec<_>>(),
             "complete": why.is_empty(),
             "why": (!why.is_empty()).then_some(why),

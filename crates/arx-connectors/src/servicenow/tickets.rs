@@ -459,6 +459,7 @@ async fn finish(
         ));
     }
     Ok(json!({
+        "evidence": "tickets",
         "table": wanted.table,
         "state_field": wanted.fields.state,
         "tickets": tickets,

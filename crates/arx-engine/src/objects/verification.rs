@@ -17,6 +17,9 @@ use serde_json::{Map, Value, json};
 use super::{ObjectError, Objects, leaf};
 use crate::report::Gathered;
 
+/// The field by which a connector says that a read is evidence, and of which kind: `tickets`,
+/// `scans` or `sensors`.
+pub(crate) const EVIDENCE: &str = "evidence";
 /// The name of a read's handle.
 const HANDLE: &str = "$evidence";
 /// What stands in an effect key for a ticket has at most so many characters.
@@ -90,12 +93,10 @@ impl Objects {
         let inputs = arg(3).cloned().unwrap_or(Value::Null);
         let criteria = Criteria::from_inputs(&inputs)
             .map_err(|error| ObjectError::Invalid(error.to_string()))?;
-        let (read, tickets) = self
-            .evidence::<TicketsRead>(arg(0), "servicenow.incidents.read()")?
-            .ok_or_else(|| missing("servicenow.incidents.read()"))?;
-        let scans = self.evidence::<HostsRead<HostScan>>(arg(1), "qualys.scans.read()")?;
-        let sensors =
-            self.evidence::<HostsRead<HostSensors>>(arg(2), "crowdstrike.hosts.read()")?;
+        let (read, tickets) =
+            self.evidence::<TicketsRead>(arg(0), "tickets")?.ok_or_else(|| missing("tickets"))?;
+        let scans = self.evidence::<HostsRead<HostScan>>(arg(1), "scans")?;
+        let sensors = self.evidence::<HostsRead<HostSensors>>(arg(2), "sensors")?;
         let reads = json!({
             "tickets": tickets,
             "scans": scans.as_ref().map(|(_, handle)| handle),
@@ -136,16 +137,20 @@ impl Objects {
         Ok(verification.to_string())
     }
 
-    /// What a read returned, by the handle that was passed on.
+    /// What a read of a kind returned, by the handle that was passed on.
     fn evidence<T: DeserializeOwned>(
         &self,
         arg: Option<&Value>,
-        from: &str,
+        kind: &str,
     ) -> Result<Option<(T, String)>, ObjectError> {
         let Some(arg) = arg else { return Ok(None) };
-        let handle = arg.get(HANDLE).and_then(Value::as_str).ok_or_else(|| missing(from))?;
-        let payload = self.state().evidence.get(handle).cloned().ok_or_else(|| missing(from))?;
-        let read = serde_json::from_str(&payload).map_err(|_| missing(from))?;
+        let handle = arg.get(HANDLE).and_then(Value::as_str).ok_or_else(|| missing(kind))?;
+        let payload = self.state().evidence.get(handle).cloned().ok_or_else(|| missing(kind))?;
+        let read: Value = serde_json::from_str(&payload).map_err(|_| missing(kind))?;
+        if read.get(EVIDENCE).and_then(Value::as_str) != Some(kind) {
+            return Err(missing(kind));
+        }
+        let read = T::deserialize(read).map_err(|_| missing(kind))?;
         Ok(Some((read, handle.to_owned())))
     }
 
@@ -171,8 +176,8 @@ impl Objects {
     }
 }
 
-fn missing(from: &str) -> ObjectError {
-    ObjectError::Invalid(format!("arx.verify() needs what `{from}` returned in this run"))
+fn missing(kind: &str) -> ObjectError {
+    ObjectError::Invalid(format!("arx.verify() needs what a read of {kind} returned in this run"))
 }
 
 /// Where a read's tickets are.
@@ -200,8 +205,8 @@ fn shown(workflow: &str, place: &Place, ticket: &VerifiedTicket) -> Value {
         "host": ticket.host,
         "environment": ticket.environment,
         "patched": ticket.patched,
-        "qualys": ticket.scanner.text,
-        "crowdstrike": ticket.sensor.text,
+        "scanner": ticket.scanner.text,
+        "sensor": ticket.sensor.text,
         "outcome": ticket.outcome,
         "reason": ticket.reason,
         "unread": ticket.unread,

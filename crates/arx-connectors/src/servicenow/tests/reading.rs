@@ -38,6 +38,7 @@ async fn a_ticket_says_everything() {
     let shown = shown.replace(host.expect("an address"), "HOST");
     insta::assert_snapshot!(shown, @r#"
     {
+      "evidence": "tickets",
       "table": "incident",
       "state_field": "state",
       "tickets": [
