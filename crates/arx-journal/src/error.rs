@@ -11,14 +11,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arx_types::RunId;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
 /// Why the journal did not do what it was asked.
 ///
-/// Whatever the variant, a write that returned an error is not in the journal, with one exception
-/// that every crash has too: an I/O error during the commit itself leaves it open whether the
-/// write will be found after a restart.
+/// Whatever the variant but [`JournalError::Uncertain`], a write that returned an error is not in
+/// the journal. Of that one nobody knows, as after a crash, so its handle is closed for good.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
     /// No space is left on the device. Free some and try again; nothing was lost.
@@ -93,6 +93,15 @@ pub enum JournalError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// A commit failed, and may have reached the disk or not. This handle neither writes nor reads
+    /// any more; stop, and open the journal anew, which reads what is on disk.
+    #[error("whether the last write to `{}` is on disk is not known: {reason}", path.display())]
+    Uncertain {
+        /// The database.
+        path: PathBuf,
+        /// How the commit failed.
+        reason: String,
+    },
     /// The database engine failed in a way that no other variant names.
     #[error("journal: {source}")]
     Sqlite {
@@ -104,6 +113,12 @@ pub enum JournalError {
     Conflict {
         /// What is so instead.
         what: String,
+    },
+    /// Another process took the run over, or it was given up. Stop driving it.
+    #[error("run `{run}` is no longer this process's: another one took it over or ended it")]
+    Fenced {
+        /// The run.
+        run: RunId,
     },
     /// There is no such record.
     #[error("there is no {kind} `{id}`")]
@@ -159,6 +174,12 @@ impl JournalError {
                 "restore `audit.key` from a backup of the same state directory".to_owned()
             }
             Self::Io { .. } => "check the device and the file system".to_owned(),
+            Self::Uncertain { .. } => {
+                "nothing more was sent; check the device and the file system, then run again: what \
+                 is on disk is read anew, and an effect without an outcome is looked up first"
+                    .to_owned()
+            }
+            Self::Fenced { run } => format!("`arx runs show {run}` tells how it went on"),
             Self::Sqlite { .. }
             | Self::Conflict { .. }
             | Self::NotFound { .. }
@@ -218,7 +239,12 @@ impl JournalError {
                 }
                 let said = format!("{} (code {})", reason(), failure.extended_code);
                 let source = Arc::new(io::Error::other(said));
-                Self::Io { doing: "write", path, source }
+                let doing = match failure.extended_code {
+                    ffi::SQLITE_IOERR_READ => "read",
+                    ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => "sync",
+                    _ => "write",
+                };
+                Self::Io { doing, path, source }
             }
             ErrorCode::ConstraintViolation => of_constraint(failure.extended_code, &reason()),
             ErrorCode::TooBig => Self::Invalid { what: "value", reason: reason() },
@@ -228,7 +254,7 @@ impl JournalError {
 }
 
 /// What stands for the database in an error until [`JournalError::at`] names it.
-const UNNAMED: &str = "arx.db";
+pub(crate) const UNNAMED: &str = "arx.db";
 
 /// Errors where the path is not known; [`JournalError::at`] adds it.
 impl From<rusqlite::Error> for JournalError {

@@ -1,18 +1,16 @@
-//! Runs, the workflow versions they started with, and who owns one at the moment.
+//! Runs, and the workflow versions they started with. Who drives one is in [`crate::leases`].
 //!
 //! A run that has ended stays ended: no write moves it back.
 
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use arx_types::{Digest, RunId, RunMode, RunStatus};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
-use crate::{JournalError, Packed, Reader, Tx, World};
+use crate::{JournalError, Lease, Packed, Reader, Tx, World};
 
 /// The most runs that one listing returns.
 pub const RUNS_LISTED_MAX: usize = 1000;
@@ -80,7 +78,7 @@ pub struct Run {
     pub started_at: Timestamp,
     /// When it ended, if it has.
     pub ended_at: Option<Timestamp>,
-    /// The last lease on it, which may be over.
+    /// The lease on it, which may be over; `None` while nobody drives it.
     pub lease: Option<Lease>,
 }
 
@@ -90,26 +88,6 @@ impl Run {
     pub fn mode(&self) -> RunMode {
         self.world.mode()
     }
-}
-
-/// A process's claim to drive a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// Which process.
-    pub owner: String,
-    /// Grows with every change of owner; a write under an older epoch is refused.
-    pub epoch: u64,
-    /// When the claim ends unless it is renewed.
-    pub until: Timestamp,
-}
-
-/// The answer to asking for a lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseOutcome {
-    /// The run is the caller's.
-    Granted(Lease),
-    /// It is someone else's, whose lease is not over.
-    Held(Lease),
 }
 
 /// Which runs to list, newest first.
@@ -134,8 +112,15 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
     let owner: Option<String> = row.get(11)?;
     let until: Option<Micros> = row.get(13)?;
     let epoch = unsigned(row.get(12)?);
+    let id = row.get::<_, Text<RunId>>(0)?.0;
     Ok(Run {
-        id: row.get::<_, Text<RunId>>(0)?.0,
+        lease: owner.zip(until).map(|(owner, until)| Lease {
+            run: id.clone(),
+            owner,
+            epoch,
+            until: until.0,
+        }),
+        id,
         workflow: row.get(1)?,
         version: row.get::<_, Bytes32>(2)?.0,
         policy_version: row.get(3)?,
@@ -146,7 +131,6 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
         args: row.get(8)?,
         started_at: row.get::<_, Micros>(9)?.0,
         ended_at: row.get::<_, Option<Micros>>(10)?.map(|at| at.0),
-        lease: owner.zip(until).map(|(owner, until)| Lease { owner, epoch, until: until.0 }),
     })
 }
 
@@ -217,58 +201,6 @@ impl Tx<'_> {
             0 => Err(no_run(run)),
             _ => Ok(()),
         }
-    }
-
-    /// Claims a run for this process until `ttl` from now, unless another one's claim holds.
-    ///
-    /// Every grant has a new epoch, so that a former owner can be told from the present one.
-    pub fn acquire_lease(
-        &mut self,
-        run: &RunId,
-        owner: &str,
-        ttl: Duration,
-    ) -> Result<LeaseOutcome, JournalError> {
-        let now = self.now();
-        let present = self.run(run)?.ok_or_else(|| no_run(run))?;
-        if let Some(lease) = present.lease.clone()
-            && lease.owner != owner
-            && lease.until > now
-        {
-            return Ok(LeaseOutcome::Held(lease));
-        }
-        let lease = self
-            .row(
-                "UPDATE runs SET owner = ?2, epoch = epoch + 1, leased_until = ?3 WHERE id = ?1 \
-                 RETURNING epoch",
-                params![run.as_str(), owner, Micros(later(now, ttl))],
-                |row| row.get(0),
-            )?
-            .map(|epoch| Lease {
-                owner: owner.to_owned(),
-                epoch: unsigned(epoch),
-                until: later(now, ttl),
-            });
-        lease.map(LeaseOutcome::Granted).ok_or_else(|| no_run(run))
-    }
-
-    /// Prolongs a claim; false when it is no longer the caller's, who must stop driving the run.
-    pub fn renew_lease(
-        &mut self,
-        run: &RunId,
-        epoch: u64,
-        ttl: Duration,
-    ) -> Result<bool, JournalError> {
-        let until = Micros(later(self.now(), ttl));
-        let sql = "UPDATE runs SET leased_until = ?3 \
-                   WHERE id = ?1 AND epoch = ?2 AND owner IS NOT NULL";
-        Ok(self.execute(sql, params![run.as_str(), signed(epoch), until])? == 1)
-    }
-
-    /// Gives a claim up; nothing happens when it is no longer the caller's.
-    pub fn release_lease(&mut self, run: &RunId, epoch: u64) -> Result<(), JournalError> {
-        let sql = "UPDATE runs SET owner = NULL, leased_until = NULL WHERE id = ?1 AND epoch = ?2";
-        self.execute(sql, params![run.as_str(), signed(epoch)])?;
-        Ok(())
     }
 }
 
@@ -350,13 +282,6 @@ impl Reader<'_> {
         self.row(&sql, [workflow, world.as_str()], read_run)
     }
 
-    /// Whether a claim to a run is still the caller's; asked inside the write that relies on it.
-    pub fn holds_lease(&self, run: &RunId, epoch: u64) -> Result<bool, JournalError> {
-        let sql = "SELECT owner IS NOT NULL AND epoch = ?2 FROM runs WHERE id = ?1";
-        let holds = self.row(sql, params![run.as_str(), signed(epoch)], |row| row.get(0))?;
-        Ok(holds.unwrap_or(false))
-    }
-
     pub(crate) fn status_of(&self, run: &RunId) -> Result<RunStatus, JournalError> {
         let sql = "SELECT status FROM runs WHERE id = ?1";
         let status = self.row(sql, [run.as_str()], |row| row.get::<_, Worded<RunStatus>>(0))?;
@@ -364,13 +289,6 @@ impl Reader<'_> {
     }
 }
 
-fn no_run(run: &RunId) -> JournalError {
+pub(crate) fn no_run(run: &RunId) -> JournalError {
     JournalError::NotFound { kind: "run", id: run.to_string() }
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by)
-        .ok()
-        .and_then(|by| now.checked_add(by).ok())
-        .unwrap_or(Timestamp::MAX)
 }

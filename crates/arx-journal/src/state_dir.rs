@@ -114,7 +114,12 @@ impl StateDir {
 
     /// A name beside the others that no other process uses.
     pub(crate) fn scratch(&self, purpose: &str) -> Result<PathBuf, JournalError> {
-        Ok(self.path.join(format!(".{purpose}-{}", hex::encode(random::<8>(&self.path)?))))
+        Ok(self.path.join(format!(".{purpose}-{}", self.unique()?)))
+    }
+
+    /// A word that was never used here before.
+    pub(crate) fn unique(&self) -> Result<String, JournalError> {
+        Ok(hex::encode(random::<8>(&self.path)?))
     }
 
     fn check_writable(&self) -> Result<(), JournalError> {

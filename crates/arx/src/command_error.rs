@@ -196,6 +196,7 @@ impl From<JournalError> for CommandError {
         let (kind, code) = match &error {
             JournalError::NotFound { .. } => (Kind::Missing, "ARX-E010"),
             JournalError::Conflict { .. } => (Kind::Denied, "ARX-E011"),
+            JournalError::Fenced { .. } => (Kind::Denied, "ARX-E032"),
             JournalError::ReadOnly { .. } | JournalError::Exposed { .. } => {
                 (Kind::Config, "ARX-E012")
             }
@@ -203,6 +204,7 @@ impl From<JournalError> for CommandError {
             JournalError::Full { .. } => (Kind::Internal, "ARX-E014"),
             JournalError::Locked { .. } => (Kind::Internal, "ARX-E015"),
             JournalError::Corrupt { .. } | JournalError::Key { .. } => (Kind::Internal, "ARX-E016"),
+            JournalError::Uncertain { .. } => (Kind::Internal, "ARX-E018"),
             JournalError::Io { .. }
             | JournalError::Sqlite { .. }
             | JournalError::Invalid { .. }
