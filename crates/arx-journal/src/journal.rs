@@ -4,6 +4,7 @@
 //! savepoint of one `IMMEDIATE` transaction, commits once, and answers all. One fsync thus pays
 //! for as many writes as were waiting.
 
+mod fault;
 mod writer;
 
 #[cfg(test)]
@@ -12,7 +13,7 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use tokio::sync::{Semaphore, mpsc as queue, oneshot};
 
 use crate::{Clock, JournalError, Reader, StateDir, Tx, schema};
 use writer::{Job, Queued, TypedJob, Writer};
+
+pub use fault::{Fault, FaultPoint, StopPoint, StopWhen};
 
 /// Writes that may wait in the queue; further callers wait before they queue.
 const QUEUED_MAX: usize = 1024;
@@ -34,28 +37,13 @@ pub struct JournalOptions {
     /// Stop as if the process had died, for crash tests. Writes are then committed one by one, so
     /// that their numbers mean the same in every run with the same order of calls.
     pub stop: Option<StopPoint>,
+    /// Fail as a disk or another process can make SQLite fail; writes are committed one by one
+    /// then, too.
+    pub fault: Option<FaultPoint>,
     /// The most pages the database may grow to, to see a full disk in tests.
     pub pages_max: Option<u32>,
     /// How long a write waits for another process's, instead of the usual time.
     pub patience: Option<Duration>,
-}
-
-/// The instant at which a journal under test stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StopPoint {
-    /// Which write it happens at, from 1, counting the writes of this handle that succeed.
-    pub write: u64,
-    /// Whether that write still reaches the disk.
-    pub when: StopWhen,
-}
-
-/// On which side of a commit a journal under test stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopWhen {
-    /// The write is lost.
-    BeforeCommit,
-    /// The write is on disk, and its caller never learns of it.
-    AfterCommit,
 }
 
 /// A handle to the journal; clones share it.
@@ -83,6 +71,8 @@ struct Inner {
 pub(crate) struct State {
     /// Set once a stop point was reached; nothing is read or written any more.
     pub(crate) stopped: AtomicBool,
+    /// Set once a commit failed without anyone knowing whether it is on disk.
+    pub(crate) uncertain: OnceLock<JournalError>,
     /// Writes that were committed through this handle.
     pub(crate) n_writes: AtomicU64,
     /// Commits that they shared.
@@ -90,6 +80,21 @@ pub(crate) struct State {
     /// Writes that were ever queued.
     #[cfg(test)]
     pub(crate) n_queued: AtomicU64,
+}
+
+impl State {
+    /// INVARIANT (nothing after an unknown commit): a handle whose commit failed in a way that
+    /// leaves its outcome open neither writes nor reads any more. Whoever opens the journal anew
+    /// reads what is on disk.
+    pub(crate) fn check_running(&self) -> Result<(), JournalError> {
+        if let Some(error) = self.uncertain.get() {
+            return Err(error.clone());
+        }
+        match self.stopped.load(Ordering::SeqCst) {
+            true => Err(JournalError::Stopped),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Journal {
@@ -131,6 +136,7 @@ impl Journal {
             clock: Arc::clone(&clock),
             state: Arc::clone(&shared),
             stop: options.stop,
+            fault: options.fault,
             receiver,
         };
         let thread = std::thread::Builder::new()
@@ -240,7 +246,7 @@ impl Journal {
         &self,
         f: impl FnOnce(&Reader<'_>) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        self.check_running()?;
+        self.inner.state.check_running()?;
         let pooled = lock(&self.inner.readers).pop();
         let connection = match pooled {
             Some(connection) => connection,
@@ -304,18 +310,11 @@ impl Journal {
         job: Box<dyn Job>,
         room: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Result<(), JournalError> {
-        self.check_running()?;
+        self.inner.state.check_running()?;
         let queue = self.inner.queue.as_ref().ok_or(JournalError::Stopped)?;
         queue.send(Queued { job, room }).map_err(|_| JournalError::Stopped)?;
         #[cfg(test)]
         self.inner.state.n_queued.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    }
-
-    fn check_running(&self) -> Result<(), JournalError> {
-        if self.inner.state.stopped.load(Ordering::SeqCst) {
-            return Err(JournalError::Stopped);
-        }
         Ok(())
     }
 

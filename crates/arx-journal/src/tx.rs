@@ -4,6 +4,8 @@
 //! Neither type gives out its connection: SQL stays in this crate, and so does the transaction's
 //! beginning and end.
 
+use std::cell::Cell;
+use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
@@ -11,6 +13,7 @@ use arx_audit::Frontier;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
+use crate::error::UNNAMED;
 use crate::{Clock, JournalError};
 
 /// A consistent view of the journal.
@@ -34,6 +37,7 @@ impl<'c> Reader<'c> {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, JournalError> {
+        self.check_open()?;
         let run = || self.connection.prepare_cached(sql)?.query_row(params, read).optional();
         run().map_err(|error| self.name(error))
     }
@@ -45,10 +49,21 @@ impl<'c> Reader<'c> {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, JournalError> {
+        self.check_open()?;
         let run = || -> rusqlite::Result<_> {
             self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
         };
         run().map_err(|error| self.name(error))
+    }
+
+    /// A full disk or an I/O error makes SQLite undo the whole transaction by itself. A statement
+    /// after that would be a transaction of its own, and reach the disk without the others.
+    fn check_open(&self) -> Result<(), JournalError> {
+        if self.connection.is_autocommit() {
+            let source = io::Error::other("the database undid what came before");
+            return Err(JournalError::of_io("write", Path::new(UNNAMED), source));
+        }
+        Ok(())
     }
 
     /// The error of this database.
@@ -69,6 +84,8 @@ pub struct Tx<'c> {
     reader: Reader<'c>,
     clock: &'c dyn Clock,
     tail: &'c mut Option<Tail>,
+    /// What a test makes the next statement fail with.
+    failing: Cell<Option<rusqlite::Error>>,
 }
 
 /// The end of the audit log, read once in each transaction.
@@ -84,7 +101,7 @@ impl<'c> Tx<'c> {
         clock: &'c dyn Clock,
         tail: &'c mut Option<Tail>,
     ) -> Self {
-        Self { reader: Reader::new(connection), clock, tail }
+        Self { reader: Reader::new(connection), clock, tail, failing: Cell::new(None) }
     }
 
     /// The time now, by the journal's clock.
@@ -97,8 +114,18 @@ impl<'c> Tx<'c> {
         self.tail
     }
 
+    /// Makes the next statement that writes fail, as SQLite fails on a bad disk.
+    pub(crate) fn fail_next(&self, error: rusqlite::Error) {
+        self.failing.set(Some(error));
+    }
+
     /// Runs a statement and returns how many rows it changed.
     pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, JournalError> {
+        if let Some(error) = self.failing.take() {
+            let undone = self.connection().execute_batch("ROLLBACK");
+            return Err(self.name(undone.err().unwrap_or(error)));
+        }
+        self.check_open()?;
         let run = || self.connection().prepare_cached(sql)?.execute(params);
         run().map_err(|error| self.name(error))
     }

@@ -24,7 +24,9 @@ fn every_engine_error_says_what_to_do() {
         check(code, "`/s/arx.db` is damaged: said");
     }
     check(ffi::SQLITE_IOERR_SHORT_READ, "`/s/arx.db` is damaged: the file ends too early");
-    check(ffi::SQLITE_IOERR_FSYNC, "cannot write `/s/arx.db`: said (code 1034)");
+    check(ffi::SQLITE_IOERR_FSYNC, "cannot sync `/s/arx.db`: said (code 1034)");
+    check(ffi::SQLITE_IOERR_READ, "cannot read `/s/arx.db`: said (code 266)");
+    check(ffi::SQLITE_IOERR_WRITE, "cannot write `/s/arx.db`: said (code 778)");
     check(ffi::SQLITE_CONSTRAINT_UNIQUE, "it is recorded already: said");
     check(
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY,

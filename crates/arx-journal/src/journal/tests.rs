@@ -283,3 +283,105 @@ fn two_handles_share_one_log() {
     assert!(report.is_ok(), "{:?}", report.findings);
     assert_eq!(report.size, 300);
 }
+
+/// What each fault answers, what is on disk after it, and whether the handle goes on.
+#[test]
+fn a_storage_fault_fails_closed() {
+    #[derive(Debug, PartialEq)]
+    enum After {
+        GoesOn,
+        Refuses,
+    }
+    #[track_caller]
+    fn check(fault: Fault, expected: &str, on_disk: u64, after: After) {
+        let fixture = Fixture::new();
+        for write_at in [1, 4] {
+            let point = FaultPoint { write: write_at, fault, lasting: false };
+            let options = JournalOptions { fault: Some(point), ..JournalOptions::default() };
+            let journal = fixture.open_with(options).unwrap();
+            let before = read(&journal, |reader| reader.tree_size());
+            for n in 1..write_at {
+                write(&journal, move |tx| tx.append_leaf(leaf(&n.to_string()))).unwrap();
+            }
+            let error = write(&journal, |tx| tx.append_leaf(leaf("struck"))).unwrap_err();
+            let path = journal.path().display().to_string();
+            assert_eq!(error.to_string().replace(&path, "arx.db"), expected);
+            let next = write(&journal, |tx| tx.append_leaf(leaf("next")));
+            let seen = journal.read_blocking(|reader| reader.tree_size());
+            let n_next = match (&after, next, seen) {
+                (After::GoesOn, Ok(_), Ok(_)) => 1,
+                (After::Refuses, Err(next), Err(seen)) => {
+                    assert!(matches!(next, JournalError::Uncertain { .. }), "{next:?}");
+                    assert!(matches!(seen, JournalError::Uncertain { .. }), "{seen:?}");
+                    0
+                }
+                (_, next, seen) => panic!("{fault:?}: {next:?} {seen:?}"),
+            };
+            drop(journal);
+            let journal = fixture.open().unwrap();
+            let size = read(&journal, |reader| reader.tree_size());
+            assert_eq!(size, before + write_at - 1 + on_disk + n_next, "{fault:?}");
+            assert!(read(&journal, |reader| reader.verify(journal.vkey(), &[])).is_ok());
+        }
+    }
+    check(Fault::Full, "no space left on the device that holds `arx.db`", 0, After::GoesOn);
+    check(Fault::Locked, "`arx.db` is locked by another process", 0, After::GoesOn);
+    let io = "cannot write `arx.db`: disk I/O error (code 778)";
+    check(Fault::Io, io, 0, After::GoesOn);
+    let unknown = "whether the last write to `arx.db` is on disk is not known: \
+                   cannot sync `arx.db`: disk I/O error (code 1034)";
+    check(Fault::CommitLost, unknown, 0, After::Refuses);
+    check(Fault::CommitKept, unknown, 1, After::Refuses);
+}
+
+#[test]
+fn a_fault_that_lasts_strikes_every_write() {
+    let fixture = Fixture::new();
+    let point = FaultPoint { write: 2, fault: Fault::Full, lasting: true };
+    let options = JournalOptions { fault: Some(point), ..JournalOptions::default() };
+    let journal = fixture.open_with(options).unwrap();
+    write(&journal, |tx| tx.append_leaf(leaf("first"))).unwrap();
+    for _ in 0..3 {
+        let error = write(&journal, |tx| tx.append_leaf(leaf("more"))).unwrap_err();
+        assert!(matches!(error, JournalError::Full { .. }), "{error:?}");
+    }
+    assert_eq!(read(&journal, |reader| reader.tree_size()), 1);
+}
+
+/// A closure that does not mind an error cannot write outside of its transaction.
+#[test]
+fn nothing_is_written_after_the_database_undid_a_transaction() {
+    let fixture = Fixture::new();
+    let point = FaultPoint { write: 1, fault: Fault::Full, lasting: false };
+    let options = JournalOptions { fault: Some(point), ..JournalOptions::default() };
+    let journal = fixture.open_with(options).unwrap();
+    let error = write(&journal, |tx| {
+        let first = tx.append_leaf(leaf("first"));
+        assert!(matches!(first, Err(JournalError::Full { .. })), "{first:?}");
+        assert!(tx.append_leaf(leaf("second")).is_err());
+        assert!(tx.stop_workflow("demo", "alice", "no").is_err());
+        Ok(())
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(error.ends_with("the database undid the writes of one commit"), "{error}");
+    assert_eq!(read(&journal, |reader| reader.tree_size()), 0);
+    assert_eq!(read(&journal, |reader| reader.stops()), []);
+}
+
+/// As the injected one, with a lock that another connection really holds.
+#[test]
+fn an_exclusive_lock_lets_nothing_through() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    write(&journal, |tx| tx.append_leaf(leaf("first"))).unwrap();
+    let patience = Some(Duration::ZERO);
+    let impatient =
+        fixture.open_with(JournalOptions { patience, ..JournalOptions::default() }).unwrap();
+    let other = fixture.raw();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let error = write(&impatient, |tx| tx.append_leaf(leaf("second"))).unwrap_err();
+    assert!(matches!(error, JournalError::Locked { .. }), "{error:?}");
+    other.execute_batch("COMMIT").unwrap();
+    write(&impatient, |tx| tx.append_leaf(leaf("second"))).unwrap();
+    assert_eq!(read(&journal, |reader| reader.tree_size()), 2);
+}

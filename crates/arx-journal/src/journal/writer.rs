@@ -1,4 +1,4 @@
-//! The writer thread: batches, savepoints, commits, and the stop points of crash tests.
+//! The writer thread: batches, savepoints, commits, and the points at which tests make it fail.
 //!
 //! INVARIANT (all or nothing): a job is answered `Ok` only after the commit that holds it, and a
 //! job that is answered with an error left nothing behind.
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{State, StopPoint, StopWhen};
+use super::{Fault, FaultPoint, State, StopPoint, StopWhen};
 use crate::tx::Tail;
 use crate::{Clock, JournalError, Tx};
 
@@ -84,6 +84,7 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) state: Arc<State>,
     pub(super) stop: Option<StopPoint>,
+    pub(super) fault: Option<FaultPoint>,
     pub(super) receiver: UnboundedReceiver<Queued>,
 }
 
@@ -102,8 +103,8 @@ impl Writer {
     /// Runs until every handle is gone.
     pub(super) fn run(mut self) {
         while let Some(first) = self.receiver.blocking_recv() {
-            if self.state.stopped.load(Ordering::SeqCst) {
-                first.job.answer(Some(JournalError::Stopped));
+            if let Err(error) = self.state.check_running() {
+                first.job.answer(Some(error));
                 continue;
             }
             self.batch(first);
@@ -111,7 +112,7 @@ impl Writer {
     }
 
     fn batch(&mut self, first: Queued) {
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
+        if let Err(error) = self.begin() {
             // Whoever queued behind it waited for the same lock or the same disk. All are taken
             // before the first is answered: what comes after deserves a try of its own.
             let error = JournalError::of_sqlite(&self.path, error);
@@ -126,7 +127,8 @@ impl Writer {
             }
             return;
         }
-        let n_max = if self.stop.is_some() { 1 } else { BATCH_MAX };
+        let is_counted = self.stop.is_some() || self.fault.is_some();
+        let n_max = if is_counted { 1 } else { BATCH_MAX };
         let mut tail = None;
         let mut batch = Vec::new();
         let mut next = Some(first);
@@ -145,8 +147,7 @@ impl Writer {
             None => self.finish(n_stay),
         };
         if committed.is_err() && !self.connection.is_autocommit() {
-            // Fails only when there is nothing left to roll back.
-            let _ = self.connection.execute_batch("ROLLBACK");
+            self.roll_back();
         }
         for ran in batch {
             let Ran { queued, undone, stays, .. } = ran;
@@ -166,7 +167,11 @@ impl Writer {
             return Ran { queued, undone: Some(error), stays: false, broken: self.gone() };
         }
         let tail_before = tail.clone();
+        let armed = self.due(Fault::is_in_statement);
         let mut tx = Tx::new(&self.connection, self.clock.as_ref(), tail);
+        if let Some(fault) = armed {
+            tx.fail_next(fault.error());
+        }
         let (stays, undone) = match catch_unwind(AssertUnwindSafe(|| queued.job.run(&mut tx))) {
             Ok(stays) => (stays, None),
             Err(panic) => {
@@ -176,6 +181,7 @@ impl Writer {
             }
         };
         if let Some(error) = self.gone() {
+            self.struck();
             return Ran { queued, undone, stays, broken: Some(error) };
         }
         let ended = if stays {
@@ -204,7 +210,7 @@ impl Writer {
             self.state.stopped.store(true, Ordering::SeqCst);
             return Err(JournalError::Stopped);
         }
-        self.step("COMMIT")?;
+        self.commit()?;
         self.state.n_writes.store(n_after, Ordering::SeqCst);
         self.state.n_commits.fetch_add(1, Ordering::SeqCst);
         if stop.is_some() {
@@ -212,6 +218,66 @@ impl Writer {
             return Err(JournalError::Stopped);
         }
         Ok(())
+    }
+
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        match self.due(|fault| fault == Fault::Locked) {
+            Some(fault) => {
+                self.struck();
+                Err(fault.error())
+            }
+            None => self.connection.execute_batch("BEGIN IMMEDIATE"),
+        }
+    }
+
+    /// Commits, and closes the handle for good where nobody knows whether it did.
+    ///
+    /// A full disk and a lock are certain: SQLite writes the frame that makes a commit valid last,
+    /// and it was not written. After any other error it may be: what failed may be the sync alone,
+    /// and a sync that is tried again says nothing of what the first one lost.
+    fn commit(&mut self) -> Result<(), JournalError> {
+        let committed = match self.due(|fault| !fault.is_in_statement()) {
+            Some(fault) => {
+                self.struck();
+                if fault == Fault::CommitKept {
+                    self.step("COMMIT")?;
+                }
+                Err(JournalError::of_sqlite(&self.path, fault.error()))
+            }
+            None => self.step("COMMIT"),
+        };
+        committed.map_err(|error| match error {
+            JournalError::Full { .. } | JournalError::Locked { .. } => error,
+            error => self.lose_hold(&error),
+        })
+    }
+
+    fn roll_back(&self) {
+        let _ = self.connection.execute_batch("ROLLBACK");
+        if !self.connection.is_autocommit() {
+            let source = std::io::Error::other("a transaction could be neither kept nor undone");
+            self.lose_hold(&JournalError::of_io("write", &self.path, source));
+        }
+    }
+
+    /// Closes the handle for good, and returns what every later call is told.
+    fn lose_hold(&self, error: &JournalError) -> JournalError {
+        tracing::error!(%error, "the journal takes no more writes");
+        let uncertain =
+            JournalError::Uncertain { path: self.path.clone(), reason: error.to_string() };
+        self.state.uncertain.get_or_init(|| uncertain).clone()
+    }
+
+    /// The fault that a test wants at the next write, if it is of this sort.
+    fn due(&self, is_of_sort: impl Fn(Fault) -> bool) -> Option<Fault> {
+        let n_next = self.state.n_writes.load(Ordering::SeqCst) + 1;
+        let point = self.fault.filter(|point| n_next >= point.write)?;
+        is_of_sort(point.fault).then_some(point.fault)
+    }
+
+    /// A fault that does not last strikes once.
+    fn struck(&mut self) {
+        self.fault = self.fault.filter(|point| point.lasting);
     }
 
     fn step(&self, sql: &str) -> Result<(), JournalError> {
