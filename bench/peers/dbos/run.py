@@ -450,7 +450,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--cves", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=5, help="seeds of each row that kills")
-    parser.add_argument("--rows", default="", help="only rows that contain this text")
+    parser.add_argument("--rows", default="", help="only these, or texts in them, by commas")
     parser.add_argument("--sides", default="ARX,DBOS")
     parser.add_argument("--database", help="postgresql://… instead of SQLite for DBOS")
     parser.add_argument("--json", type=Path, help="write the results there as well")
@@ -459,7 +459,8 @@ def main() -> int:
     arx = arguments.arx.resolve()
     every: list[Side] = [Arx(arx), Dbos(arguments.database)]
     sides = [side for side in every if side.name in arguments.sides.split(",")]
-    rows = [row for row in ROWS if arguments.rows in row.name]
+    wanted = arguments.rows.split(",")
+    rows = [row for row in ROWS if any(text in row.name for text in wanted)]
 
     scratch = Path(tempfile.mkdtemp(prefix="arx-peers-"))
     results = []
