@@ -7,11 +7,13 @@ use std::time::Duration;
 use arx_gateway::{
     Action, Binding, Budgets, Connector, Environment, GateError, Gateway, Reply, RunContext,
 };
-use arx_journal::{Clock, Journal, NewRun, Packed, StateDir, SystemClock, WorkflowVersion, World};
+use arx_journal::{Clock, Journal, NewRun, Packed, StateDir, WorkflowVersion, World};
 use arx_policy::{Policy, PolicyDef};
 use arx_types::{Digest, FindingSink, Operation, RunId, Target};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::SimClock;
 
 /// The workflow that every test call is made by; effect keys begin with it.
 pub const WORKFLOW: &str = "test";
@@ -25,6 +27,8 @@ pub struct TestGate {
     pub ctx: RunContext,
     /// The record.
     pub journal: Journal,
+    /// The record's clock, which runs along with time.
+    pub clock: Arc<SimClock>,
     directory: TempDir,
 }
 
@@ -52,9 +56,10 @@ impl TestGate {
         settle_for: Option<Duration>,
     ) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::new(SimClock::running());
         let state = StateDir::open(directory.path()).expect("a state directory");
-        let journal = Journal::open(&state, clock).expect("a journal");
+        let of_journal = Arc::clone(&clock) as Arc<dyn Clock>;
+        let journal = Journal::open(&state, of_journal).expect("a journal");
         let def: PolicyDef = serde_json::from_value(policy).expect("a policy");
         let bound = BTreeMap::from([(connector.spec().name.to_owned(), vec!["*".to_owned()])]);
         let policy = Policy::compile(&def, &bound).expect("a policy that compiles");
@@ -96,7 +101,7 @@ impl TestGate {
         let gateway =
             Gateway::new(journal.clone(), vec![binding], &environment, &Budgets::default());
         assert_eq!(gateway.setup_errors(), &[], "the connector is configured");
-        Self { gateway, ctx, journal, directory }
+        Self { gateway, ctx, journal, clock, directory }
     }
 
     /// Reads.

@@ -18,6 +18,19 @@ fn a_clock_moves_only_when_told() {
 }
 
 #[test]
+fn a_clock_that_runs_is_moved_and_goes_on() {
+    let clock = SimClock::running();
+    let before = clock.now();
+    clock.step_back(Duration::from_secs(3600));
+    let jumped = clock.now();
+    assert!(jumped < before - jiff::SignedDuration::from_mins(59), "{before} {jumped}");
+    while clock.now() == jumped {}
+    clock.set(before);
+    assert!(clock.now() >= before);
+    assert!(clock.now() < before + jiff::SignedDuration::from_mins(1));
+}
+
+#[test]
 fn one_seed_gives_one_sequence() {
     let seed = seeded_rng("one").seed();
     let draw = |seed| SeededRng::new("any", seed).next_u64();

@@ -7,6 +7,7 @@ use arx_journal::{Packed, SettleOutcome, Settlement as Recorded};
 use arx_types::{Digest, EffectState, OperationSpec};
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::Gateway;
 use super::admit::{Intent, Shared, name_world};
@@ -107,6 +108,9 @@ impl Gateway {
 
     /// Looks an intent of unknown outcome up at the vendor until it is known or `settle_for` is
     /// over. `None` says that it provably did not happen.
+    ///
+    /// INVARIANT (looking ends): a clock that is set back makes an intent look younger than it is,
+    /// so the time that passes here is counted beside it.
     pub(super) async fn settle(
         &self,
         ctx: &RunContext,
@@ -118,10 +122,11 @@ impl Gateway {
         let deadline = intent.at
             + jiff::SignedDuration::try_from(vendor.settle_for)
                 .unwrap_or(jiff::SignedDuration::MAX);
+        let began = Instant::now();
         let mut pause = LOOK_AGAIN_FIRST;
         loop {
             let now = self.journal.clock().now();
-            let last = now >= deadline;
+            let last = now >= deadline || began.elapsed() >= vendor.settle_for;
             let looked = self.look(vendor, permit, &intent, now, last).await;
             let why = match looked {
                 Ok(Settlement::Happened(value)) => {

@@ -515,3 +515,21 @@ async fn an_outcome_is_recorded_however_much_the_vendor_says() {
     let error = gate.gateway.call(&gate.ctx, &group("group/1/note", &covers)).await.unwrap_err();
     assert!(error.to_string().contains("write several groups"), "{error}");
 }
+
+/// A clock that is set back makes every intent younger; looking at the vendor ends all the same.
+#[tokio::test]
+async fn looking_ends_in_time_although_the_clock_is_set_back() {
+    let not_yet = Settlement::Unknown { why: "not yet".to_owned() };
+    let desk = Desk::new(vec![Do::Fail(unknown())], vec![not_yet]);
+    let gate = gate(permit_all(), &desk).await;
+    let needs = gate.write(CREATE, json!({}), "a/1/note").await;
+    assert!(matches!(needs, Err(GateError::NeedsAttention { .. })), "{needs:?}");
+    gate.clock.step_back(Duration::from_secs(3600));
+    let again = gate.write(CREATE, json!({}), "a/1/note");
+    let again = tokio::time::timeout(Duration::from_secs(20), again).await.expect("it ends");
+    assert!(matches!(again, Err(GateError::NeedsAttention { .. })), "{again:?}");
+    assert_eq!(
+        (desk.n_performed(), state(&gate, "a/1/note").await),
+        (1, Some(EffectState::Unknown))
+    );
+}
