@@ -1,14 +1,15 @@
 //! What tests share: a clock that says what it is told, randomness that replays, and a place of
 //! their own.
 //!
-//! For tests only: nothing that ships may depend on it. Start at [`TestEnv`], or at [`TestGate`]
-//! for a connector.
+//! For tests only: nothing that ships may depend on it. Start at [`TestEnv`], at [`TestGate`] for
+//! a connector, or at [`world::TestWorld`] for whole runs.
 #![expect(clippy::expect_used, reason = "a broken test environment fails the test at once")]
 
 mod clock;
 mod environment;
 mod gate;
 mod randomness;
+pub mod world;
 
 #[cfg(test)]
 mod tests;
