@@ -9,7 +9,7 @@ const PEER: &str = "bench/peers/dbos";
 
 /// All rows; the table that docs/reliability.md holds.
 pub(crate) fn table() -> Result<()> {
-    peer(&["--seed", "7", "--cves", "400", "--repeats", "5"])
+    peer(&["--seed", "7", "--cves", "400", "--repeats", "3"])
 }
 
 /// Two rows of a dozen CVEs, so that the peer goes on running; no measurement.

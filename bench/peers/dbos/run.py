@@ -449,7 +449,7 @@ def main() -> int:
     parser.add_argument("--arx", type=Path, required=True, help="the binary")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--cves", type=int, default=400)
-    parser.add_argument("--repeats", type=int, default=5, help="seeds of each row that kills")
+    parser.add_argument("--repeats", type=int, default=3, help="seeds of each row that kills")
     parser.add_argument("--rows", default="", help="only these, or texts in them, by commas")
     parser.add_argument("--sides", default="ARX,DBOS")
     parser.add_argument("--database", help="postgresql://… instead of SQLite for DBOS")
