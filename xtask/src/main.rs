@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tasks tell how they go")]
 
 mod clients;
+mod peers;
 mod run;
 mod wheel;
 
@@ -29,6 +30,7 @@ usage: cargo xtask <task>
   deny      licences, bans and sources of dependencies
   demo      the README's commands, twice, and their evidence checked by other software
   clients   the vendors' own client libraries against the simulators
+  peers     the escalation beside the same job on DBOS, under faults; peers-smoke: two rows of it
   wheel     build the Python wheel, install it, run it
 ";
 
@@ -39,7 +41,8 @@ fn main() -> Result<()> {
     let task = env::args().nth(1).unwrap_or_else(|| "help".to_owned());
     match task.as_str() {
         "ci" => {
-            let tasks = ["fmt", "clippy", "test", "deny", "demo", "clients", "wheel"];
+            let tasks =
+                ["fmt", "clippy", "test", "deny", "demo", "clients", "wheel", "peers-smoke"];
             tasks.into_iter().try_for_each(timed)
         }
         "help" | "--help" | "-h" => {
@@ -63,6 +66,8 @@ fn timed(task: &str) -> Result<()> {
         "deny" => deny(),
         "demo" => demo(),
         "clients" => clients::check(),
+        "peers" => peers::table(),
+        "peers-smoke" => peers::smoke(),
         "wheel" => wheel::check(),
         other => bail!("there is no task `{other}`\n\n{HELP}"),
     }
