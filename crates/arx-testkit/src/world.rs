@@ -122,6 +122,14 @@ impl TestWorld {
     /// As [`Driver::drive`], and where the journal does not open.
     pub async fn process(&self, options: JournalOptions) -> Result<Report, RunError> {
         let (driver, workflow) = self.open(options)?;
+        self.drive(driver, workflow).await
+    }
+
+    /// What a process does once everything is put together.
+    ///
+    /// # Errors
+    /// As [`Driver::drive`].
+    pub async fn drive(&self, driver: Driver, workflow: Workflow) -> Result<Report, RunError> {
         let world = World::live();
         let unfinished = {
             let (name, world) = (workflow.name.clone(), world.clone());
