@@ -8,6 +8,7 @@ they say that they are done, as a scheduler would.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -247,7 +248,8 @@ class Dbos:
 
     def _database(self, world: World) -> str:
         if self.database:
-            return f"{self.database.rstrip('/')}/peer_{world.directory.name.replace('-', '_')}"
+            name = hashlib.sha256(str(world.directory).encode()).hexdigest()[:16]
+            return f"{self.database.rstrip('/')}/peer_{name}"
         return f"sqlite:///{world.directory / 'dbos.sqlite'}"
 
 
@@ -400,6 +402,11 @@ class Result:
         self.seconds += job.seconds
         self.duplicates += [" ".join(effect) for effect in sorted(twice)]
 
+    def line(self) -> str:
+        counts = f"{self.ledgers} of {self.intended} in the ledgers, {self.duplicated} duplicated"
+        rest = f"{self.lost} lost, {self.left} left for a human, {self.seconds:.1f} s"
+        return f"{self.row}, {self.side}: {counts}, {rest}"
+
 
 def run_case(row: Row, side: Side, arx: Path, scratch: Path, cves: int, seed: int) -> Job:
     name = re.sub(r"[^a-z0-9]+", "-", f"{row.name} {side.name} {seed}".lower()).strip("-")
@@ -452,7 +459,11 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3, help="seeds of each row that kills")
     parser.add_argument("--rows", default="", help="only these, or texts in them, by commas")
     parser.add_argument("--sides", default="ARX,DBOS")
-    parser.add_argument("--database", help="postgresql://… instead of SQLite for DBOS")
+    parser.add_argument(
+        "--database",
+        metavar="postgresql://USER@HOST",
+        help="instead of SQLite for DBOS; a database for every case is made there, and left",
+    )
     parser.add_argument("--json", type=Path, help="write the results there as well")
     parser.add_argument("--keep", action="store_true", help="keep state and logs")
     arguments = parser.parse_args()
@@ -472,7 +483,7 @@ def main() -> int:
                 for seed in seeds if row.is_repeated else seeds[:1]:
                     result.add(run_case(row, side, arx, scratch, arguments.cves, seed))
                 results.append(result)
-                print(result, file=sys.stderr, flush=True)
+                print(result.line(), file=sys.stderr, flush=True)
     finally:
         if arguments.keep:
             print(f"kept {scratch}", file=sys.stderr)
