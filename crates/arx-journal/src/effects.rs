@@ -13,7 +13,7 @@ mod tests;
 
 use arx_types::{Digest, EffectKey, EffectState, Operation, RunId};
 use jiff::Timestamp;
-use rusqlite::{Row, ToSql, params};
+use rusqlite::{Row, params};
 
 use crate::audit::{LeafDraft, LeafRef};
 use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
@@ -187,9 +187,11 @@ impl Tx<'_> {
             }
         }
         let leaf = self.append_leaf(leaf)?;
-        self.put_intent(intent, &intent.key, None, &leaf)?;
+        self.put_intent(intent, &intent.key, None, &intent.params, &leaf)?;
+        // One copy of what was sent is enough; the covering effect has it.
+        let nothing = Packed::json(&serde_json::Value::Null)?;
         for key in &intent.covers {
-            self.put_intent(intent, key, Some(&intent.key), &leaf)?;
+            self.put_intent(intent, key, Some(&intent.key), &nothing, &leaf)?;
         }
         Ok(Intended::Fresh { attempt, leaf })
     }
@@ -247,6 +249,7 @@ impl Tx<'_> {
         intent: &NewIntent,
         key: &EffectKey,
         covered_by: Option<&EffectKey>,
+        params: &Packed,
         leaf: &LeafRef,
     ) -> Result<(), JournalError> {
         self.execute(
@@ -266,8 +269,7 @@ impl Tx<'_> {
                 intent.workflow,
                 intent.operation.to_string(),
                 Bytes32(intent.params_sha256),
-                // One copy of what was sent is enough; the covering effect has it.
-                covered_by.map_or(&intent.params as &dyn ToSql, |_| &COVERED_PARAMS),
+                params,
                 covered_by.map(EffectKey::as_str),
                 Micros(leaf.at),
                 signed(leaf.seq),
@@ -277,14 +279,28 @@ impl Tx<'_> {
     }
 }
 
-/// The packed form of JSON's `null`: the parameters of a covered effect are those of its cover.
-const COVERED_PARAMS: [u8; 5] = *b"\0null";
-
 impl Reader<'_> {
     /// An effect.
+    ///
+    /// Whether something is sent rests on this row, so it is not taken on trust: a row that is
+    /// not as it was written, or that another key led to, is damage.
     pub fn effect(&self, world: &World, key: &EffectKey) -> Result<Option<Effect>, JournalError> {
-        let sql = format!("SELECT {COLUMNS} FROM effects WHERE world = ?1 AND key = ?2");
-        self.row(&sql, [world.as_str(), key.as_str()], read_effect)
+        let sql = format!(
+            "SELECT {COLUMNS}, row_crc({COLUMNS}) = crc FROM effects WHERE world = ?1 AND key = ?2"
+        );
+        let found = self.row(&sql, [world.as_str(), key.as_str()], |row| {
+            Ok((read_effect(row)?, row.get::<_, bool>(16)?))
+        })?;
+        match found {
+            Some((effect, true)) if effect.key == *key && effect.world == *world => {
+                Ok(Some(effect))
+            }
+            Some(_) => {
+                let reason = format!("the effect `{key}` is not as it was written");
+                Err(JournalError::corrupt(reason))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Effects, the newest intent first; at most [`EFFECTS_LISTED_MAX`].

@@ -1,4 +1,5 @@
-//! JSON and bytes as the journal keeps them: compressed where that helps.
+//! JSON and bytes as the journal keeps them: compressed where that helps, with a checksum that
+//! every read compares.
 //!
 //! Packing is done by the caller, before its write is queued, and unpacking after its read: the
 //! one writer thread never compresses.
@@ -21,6 +22,8 @@ const COMPRESS_BYTES_MIN: usize = 256;
 /// The first byte of a packed value says how the rest is written.
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
+/// The form and the checksum, which come before the content.
+const HEAD_BYTES: usize = 5;
 
 /// A value ready to be stored, or as it was stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,15 +51,18 @@ impl Packed {
             let reason = format!("{} bytes are more than {UNPACKED_BYTES_MAX}", bytes.len());
             return Err(invalid(reason));
         }
-        if bytes.len() < COMPRESS_BYTES_MIN {
-            let mut packed = Vec::with_capacity(bytes.len() + 1);
-            packed.push(PLAIN);
-            packed.extend_from_slice(bytes);
-            return Ok(Self(packed));
-        }
-        let mut packed = vec![LZ4];
-        packed.extend_from_slice(&lz4_flex::compress_prepend_size(bytes));
-        Ok(Self(packed))
+        Ok(match bytes.len() < COMPRESS_BYTES_MIN {
+            true => Self::framed(PLAIN, bytes),
+            false => Self::framed(LZ4, &lz4_flex::compress_prepend_size(bytes)),
+        })
+    }
+
+    fn framed(form: u8, content: &[u8]) -> Self {
+        let mut packed = Vec::with_capacity(content.len() + HEAD_BYTES);
+        packed.push(form);
+        packed.extend_from_slice(&checksum(form, content).to_le_bytes());
+        packed.extend_from_slice(content);
+        Self(packed)
     }
 
     /// Reads the JSON value back.
@@ -72,10 +78,16 @@ impl Packed {
     /// # Errors
     /// [`JournalError::Corrupt`] when they are not what was packed.
     pub fn unpack_bytes(&self) -> Result<Vec<u8>, JournalError> {
-        match self.0.split_first() {
-            Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
-            Some((&LZ4, block)) => decompress(block, UNPACKED_BYTES_MAX),
-            Some(_) | None => Err(corrupt("it is of an unknown form")),
+        let (head, content) =
+            self.0.split_first_chunk::<HEAD_BYTES>().ok_or_else(|| corrupt("it is cut off"))?;
+        let [form, sum @ ..] = *head;
+        if u32::from_le_bytes(sum) != checksum(form, content) {
+            return Err(corrupt("its checksum is wrong"));
+        }
+        match form {
+            PLAIN => Ok(content.to_vec()),
+            LZ4 => decompress(content, UNPACKED_BYTES_MAX),
+            _ => Err(corrupt("it is of an unknown form")),
         }
     }
 
@@ -106,6 +118,13 @@ impl FromSql for Packed {
             _ => Err(FromSqlError::InvalidType),
         }
     }
+}
+
+fn checksum(form: u8, content: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[form]);
+    hasher.update(content);
+    hasher.finalize()
 }
 
 /// Reads an LZ4 block that its unpacked length precedes, as four little-endian bytes.

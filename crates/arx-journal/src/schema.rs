@@ -7,8 +7,11 @@
 mod tests;
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::state_dir::{self, StateDir};
@@ -40,6 +43,7 @@ pub(crate) fn open(
     }
     let mut connection = connect(&path)?;
     let result = migrate(&mut connection, &path, MIGRATIONS)
+        .and_then(|()| check_tables(&connection))
         .and_then(|()| check_key(&connection, &path, state, vkey));
     result.map(|()| connection).map_err(|error| error.at(&path))
 }
@@ -51,6 +55,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, JournalError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        add_row_crc(&connection)?;
         // INVARIANT (intent before effect): a commit returns once it is on disk. WAL with
         // `synchronous = FULL` syncs the log at every commit.
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -64,6 +69,33 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, JournalError> {
         Ok(connection)
     };
     set_up().map_err(|error| JournalError::of_sqlite(path, error))
+}
+
+/// Adds `row_crc`, the CRC-32 of its arguments, each with its type and length. SQLite has no
+/// checksum of its own; every table has a column that this makes at each write, and that nothing
+/// but a write through this program makes right again.
+pub(crate) fn add_row_crc(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("row_crc", -1, flags, |arguments: &Context<'_>| {
+        let mut hasher = crc32fast::Hasher::new();
+        for n in 0..arguments.len() {
+            let mut add = |kind: u8, bytes: &[u8]| {
+                hasher.update(&[kind]);
+                hasher.update(&(bytes.len() as u64).to_le_bytes());
+                hasher.update(bytes);
+            };
+            match arguments.get_raw(n) {
+                ValueRef::Null => add(0, &[]),
+                ValueRef::Integer(value) => add(1, &value.to_le_bytes()),
+                ValueRef::Real(value) => add(2, &value.to_le_bytes()),
+                ValueRef::Text(text) => add(3, text),
+                ValueRef::Blob(bytes) => add(4, bytes),
+            }
+        }
+        Ok(i64::from(hasher.finalize()))
+    })
 }
 
 /// Makes the database beside its place and links it there complete, so that an empty or
@@ -139,6 +171,34 @@ fn run_migrations(
 
 fn format_of(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Refuses a database whose tables, indexes or checks are not those of this format: a constraint
+/// that a flipped bit or a person changed would let through what it was there to stop.
+fn check_tables(connection: &Connection) -> Result<(), JournalError> {
+    static EXPECTED: OnceLock<Vec<String>> = OnceLock::new();
+    let expected = match EXPECTED.get() {
+        Some(expected) => expected,
+        None => {
+            let mut fresh = Connection::open_in_memory()?;
+            add_row_crc(&fresh)?;
+            run_migrations(&mut fresh, 0, MIGRATIONS)?;
+            let made = tables_of(&fresh)?;
+            EXPECTED.get_or_init(|| made)
+        }
+    };
+    let found = tables_of(connection)?;
+    match found.iter().zip(expected).find(|(found, expected)| found != expected) {
+        None if found.len() == expected.len() => Ok(()),
+        _ => Err(JournalError::corrupt("its tables are not those of its format".to_owned())),
+    }
+}
+
+/// What the database says of its tables; what SQLite keeps about them for itself is left out.
+fn tables_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') \
+               FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY 1";
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 fn check_key(

@@ -66,9 +66,11 @@ impl Fixture {
         (journal, run)
     }
 
-    /// The database as anyone with a SQLite shell has it.
+    /// The database as someone has it who knows how ARX writes.
     pub(crate) fn raw(&self) -> Connection {
-        Connection::open(self.state().database()).unwrap()
+        let raw = Connection::open(self.state().database()).unwrap();
+        crate::schema::add_row_crc(&raw).unwrap();
+        raw
     }
 }
 

@@ -1,9 +1,11 @@
--- Instants are microseconds since 1970, digests 32 bytes, `packed` columns a form byte and
--- JSON in an LZ4 block. See docs/spec/journal.md.
+-- Instants are microseconds since 1970, digests 32 bytes; `packed` columns say their form and
+-- checksum, then hold JSON in an LZ4 block. `crc` is the checksum of the row's other columns, made
+-- by whoever writes it. See docs/spec/journal.md.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    value TEXT NOT NULL,
+    crc   INTEGER NOT NULL AS (row_crc(key, value)) STORED
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE workflow_versions (
@@ -12,7 +14,10 @@ CREATE TABLE workflow_versions (
     manifest       TEXT NOT NULL,
     source         TEXT NOT NULL,
     policy_version TEXT NOT NULL,
-    created_at     INTEGER NOT NULL
+    created_at     INTEGER NOT NULL,
+    crc            INTEGER NOT NULL AS (row_crc(
+                     digest, name, manifest, source, policy_version, created_at
+                   )) STORED
 ) STRICT;
 
 CREATE TABLE runs (
@@ -31,7 +36,11 @@ CREATE TABLE runs (
     ended_at       INTEGER,
     owner          TEXT,
     epoch          INTEGER NOT NULL DEFAULT 0,
-    leased_until   INTEGER
+    leased_until   INTEGER,
+    crc            INTEGER NOT NULL AS (row_crc(
+                     n, id, workflow, version, policy_version, world, status, actor, inputs,
+                     args, report, started_at, ended_at, owner, epoch, leased_until
+                   )) STORED
 ) STRICT;
 CREATE INDEX runs_by_workflow ON runs (workflow, world, n);
 CREATE INDEX runs_unfinished ON runs (workflow, world, n) WHERE ended_at IS NULL;
@@ -45,6 +54,9 @@ CREATE TABLE steps (
     outcome    TEXT NOT NULL CHECK (outcome IN ('value', 'raised')),
     payload    BLOB NOT NULL, -- packed
     at         INTEGER NOT NULL,
+    crc        INTEGER NOT NULL AS (row_crc(
+                 run, key, occurrence, position, operation, outcome, payload, at
+               )) STORED,
     PRIMARY KEY (run, key, occurrence),
     UNIQUE (run, position)
 ) STRICT;
@@ -66,6 +78,10 @@ CREATE TABLE effects (
     intent_seq    INTEGER NOT NULL,
     settled_at    INTEGER,
     outcome_seq   INTEGER,
+    crc           INTEGER NOT NULL AS (row_crc(
+                    world, key, run, workflow, operation, params_sha256, params, state, result,
+                    detail, covered_by, attempts, intent_at, intent_seq, settled_at, outcome_seq
+                  )) STORED,
     PRIMARY KEY (world, key)
 ) STRICT;
 CREATE INDEX effects_by_run ON effects (run);
@@ -83,7 +99,11 @@ CREATE TABLE decisions (
     approval   TEXT REFERENCES approvals (id),
     effect_key TEXT,
     request    BLOB NOT NULL, -- packed, redacted
-    at         INTEGER NOT NULL
+    at         INTEGER NOT NULL,
+    crc        INTEGER NOT NULL AS (row_crc(
+                 seq, run, workflow, world, operation, access, verdict, approval, effect_key,
+                 request, at
+               )) STORED
 ) STRICT;
 CREATE INDEX decisions_let_through ON decisions (workflow, world, at, access, operation)
     WHERE verdict = 'PERMIT' OR approval IS NOT NULL;
@@ -100,7 +120,11 @@ CREATE TABLE approvals (
     approvers    TEXT NOT NULL, -- JSON list
     quorum       INTEGER NOT NULL CHECK (quorum > 0),
     requested_at INTEGER NOT NULL,
-    expires_at   INTEGER NOT NULL
+    expires_at   INTEGER NOT NULL,
+    crc          INTEGER NOT NULL AS (row_crc(
+                   n, id, run, workflow, state, requester, approvers, quorum, requested_at,
+                   expires_at
+                 )) STORED
 ) STRICT;
 CREATE INDEX approvals_by_run ON approvals (run);
 CREATE INDEX approvals_open ON approvals (expires_at) WHERE state IN ('pending', 'approved');
@@ -115,6 +139,9 @@ CREATE TABLE approval_actions (
     risk       BLOB,          -- packed
     reason     TEXT NOT NULL,
     state      TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'denied', 'used')),
+    crc        INTEGER NOT NULL AS (row_crc(
+                 approval, n, digest, operation, preview, effect_key, risk, reason, state
+               )) STORED,
     PRIMARY KEY (approval, n)
 ) STRICT;
 CREATE INDEX approval_actions_by_digest ON approval_actions (digest);
@@ -126,6 +153,7 @@ CREATE TABLE votes (
     decision TEXT NOT NULL CHECK (decision IN ('approve', 'deny')),
     reason   TEXT,
     at       INTEGER NOT NULL,
+    crc      INTEGER NOT NULL AS (row_crc(approval, action, who, decision, reason, at)) STORED,
     PRIMARY KEY (approval, action, who),
     FOREIGN KEY (approval, action) REFERENCES approval_actions (approval, n)
 ) STRICT, WITHOUT ROWID;
@@ -140,6 +168,10 @@ CREATE TABLE episodes (
     scope         TEXT NOT NULL, -- of the read that showed it last
     closed_at     INTEGER,
     closed_by     TEXT REFERENCES runs (id),
+    crc           INTEGER NOT NULL AS (row_crc(
+                    world, workflow, vulnerability, n, opened_at, opened_by, scope, closed_at,
+                    closed_by
+                  )) STORED,
     PRIMARY KEY (world, workflow, vulnerability, n)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX episodes_open ON episodes (world, workflow, vulnerability)
@@ -149,6 +181,7 @@ CREATE TABLE lineage_chunks (
     dataset TEXT NOT NULL,
     n       INTEGER NOT NULL,
     chunk   BLOB NOT NULL, -- packed
+    crc     INTEGER NOT NULL AS (row_crc(dataset, n, chunk)) STORED,
     PRIMARY KEY (dataset, n)
 ) STRICT;
 
@@ -158,6 +191,7 @@ CREATE TABLE merges (
     run      TEXT NOT NULL REFERENCES runs (id),
     n_chunks INTEGER NOT NULL,
     at       INTEGER NOT NULL,
+    crc      INTEGER NOT NULL AS (row_crc(digest, dataset, run, n_chunks, at)) STORED,
     PRIMARY KEY (digest, dataset)
 ) STRICT, WITHOUT ROWID;
 
@@ -167,6 +201,7 @@ CREATE TABLE cache (
     key        TEXT NOT NULL,
     value      BLOB NOT NULL, -- packed
     fetched_at INTEGER NOT NULL,
+    crc        INTEGER NOT NULL AS (row_crc(connector, kind, key, value, fetched_at)) STORED,
     PRIMARY KEY (connector, kind, key)
 ) STRICT;
 
@@ -177,7 +212,10 @@ CREATE TABLE stops (
     by        TEXT NOT NULL,
     reason    TEXT NOT NULL,
     lifted_at INTEGER,
-    lifted_by TEXT
+    lifted_by TEXT,
+    crc       INTEGER NOT NULL AS (row_crc(
+                n, workflow, at, by, reason, lifted_at, lifted_by
+              )) STORED
 ) STRICT;
 CREATE UNIQUE INDEX stops_active ON stops (workflow) WHERE lifted_at IS NULL;
 
@@ -187,17 +225,20 @@ CREATE TABLE leaves (
     bytes BLOB NOT NULL,
     at    INTEGER NOT NULL,
     kind  TEXT NOT NULL,
-    run   TEXT
+    run   TEXT,
+    crc   INTEGER NOT NULL AS (row_crc(seq, bytes, at, kind, run)) STORED
 ) STRICT;
 CREATE INDEX leaves_by_run ON leaves (run, seq) WHERE run IS NOT NULL;
 
 CREATE TABLE hashes (
     idx  INTEGER PRIMARY KEY,
-    hash BLOB NOT NULL CHECK (length(hash) = 32)
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    crc  INTEGER NOT NULL AS (row_crc(idx, hash)) STORED
 ) STRICT;
 
 CREATE TABLE checkpoints (
     size INTEGER PRIMARY KEY,
     note TEXT NOT NULL,
-    at   INTEGER NOT NULL
+    at   INTEGER NOT NULL,
+    crc  INTEGER NOT NULL AS (row_crc(size, note, at)) STORED
 ) STRICT;
