@@ -5,6 +5,9 @@
 //! and only for a permit. Start at [`ALL`].
 
 pub mod crowdstrike;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hostname;
 pub mod jira;
 pub mod pagerduty;

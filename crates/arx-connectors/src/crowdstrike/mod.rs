@@ -4,6 +4,8 @@
 //! for, and a tenant of another region is named and not followed. Start at [`read`] for the way
 //! from names to sensors, at [`wire`] for what a reply looks like.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod operations;
 mod read;
 mod refusal;

@@ -61,7 +61,7 @@ pub(super) async fn hosts(call: Call<'_>) -> Result<Value, CallError> {
     Reader::new(call).read(&hosts).await
 }
 
-fn asked(params: &Value) -> Result<Vec<HostNames>, String> {
+pub(super) fn asked(params: &Value) -> Result<Vec<HostNames>, String> {
     let mut params = Params::of(params)?;
     let hosts = hostname::hosts(params.value("hosts"))?;
     params.finish()?;

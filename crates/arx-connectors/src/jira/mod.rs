@@ -10,6 +10,8 @@
 
 mod document;
 mod draft;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod operations;
 mod project;
 mod schema;

@@ -9,6 +9,8 @@
 //!
 //! Start at [`PagerDuty`]'s `perform`; what the vendor says is read in `wire`.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lookup;
 mod operations;
 #[cfg(test)]

@@ -8,6 +8,8 @@
 //! hosts are recognised.
 
 mod answer;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hosts;
 mod knowledge;
 mod operations;

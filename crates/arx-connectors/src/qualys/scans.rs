@@ -52,7 +52,7 @@ pub(super) async fn scans(call: Call<'_>, qualys: &Qualys) -> Result<Value, Call
 
 /// The vulnerabilities that are asked for.
 #[derive(Debug, Default)]
-struct Wanted {
+pub(super) struct Wanted {
     qids: HashSet<u32>,
     cves: HashSet<String>,
 }
@@ -63,7 +63,7 @@ impl Wanted {
     }
 }
 
-fn parameters(params: &Value) -> Result<(Vec<HostNames>, Wanted), String> {
+pub(super) fn parameters(params: &Value) -> Result<(Vec<HostNames>, Wanted), String> {
     let mut params = Params::of(params)?;
     let hosts = hostname::hosts(params.value("hosts"))?;
     let names = params.strings("vulnerabilities")?;

@@ -9,6 +9,8 @@
 //! Start at [`ServiceNow`]'s `perform` and `settle`.
 
 mod choices;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hosts;
 mod instance;
 mod listing;

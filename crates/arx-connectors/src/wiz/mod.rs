@@ -4,6 +4,8 @@
 //! ends early says that it is incomplete. Start at [`read`] for paging, at [`wire`] for what a
 //! page looks like.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod loose;
 mod operations;
 mod read;

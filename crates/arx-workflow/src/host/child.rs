@@ -10,7 +10,7 @@ use super::{Limits, check, walls};
 
 /// The interpreter's stack. The recursion limit is what ends deep recursion; this much holds it
 /// even in a build without optimisation.
-const STACK_BYTES: usize = 64 << 20;
+pub(super) const STACK_BYTES: usize = 64 << 20;
 /// What is gathered before it is written to the pipe.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
 

@@ -16,6 +16,9 @@
 mod check;
 mod child;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hints;
 mod interpreter;
 mod names;

@@ -93,9 +93,16 @@ pub struct Host {
     stderr: JoinHandle<Vec<u8>>,
     limits: Limits,
     walls: Walls,
+    rules: Rules,
+}
+
+/// What the process may say next.
+#[derive(Debug)]
+pub(super) struct Rules {
     names: HashSet<String>,
     pending: HashSet<u32>,
     n_calls: usize,
+    n_calls_max: usize,
     stage: Stage,
 }
 
@@ -128,7 +135,7 @@ impl Host {
     /// [`HostError::Crashed`] or [`HostError::Protocol`]; the process is gone then.
     /// [`HostError::Misuse`] while [`Event::Blocked`] is unanswered, or after the end.
     pub async fn next(&mut self) -> Result<Event, HostError> {
-        match self.stage {
+        match self.rules.stage {
             Stage::Runs => {}
             Stage::Blocked => {
                 return Err(HostError::Misuse { reason: "a call must be resolved first" });
@@ -136,7 +143,7 @@ impl Host {
             Stage::Ended => return Err(HostError::Misuse { reason: "the workflow has ended" }),
         }
         let message = self.receive().await?;
-        match self.accept(message) {
+        match self.rules.accept(message) {
             Ok(event) => Ok(event),
             Err(reason) => {
                 self.kill().await;
@@ -153,13 +160,13 @@ impl Host {
     /// # Errors
     /// [`HostError::Misuse`] when it is not the caller's turn or the call is not pending.
     pub async fn resolve(&mut self, call: CallId, reply: Reply) -> Result<(), HostError> {
-        if self.stage != Stage::Blocked {
+        if self.rules.stage != Stage::Blocked {
             return Err(HostError::Misuse { reason: "a call is resolved only after `Blocked`" });
         }
-        if !self.pending.remove(&call.0) {
+        if !self.rules.pending.remove(&call.0) {
             return Err(HostError::Misuse { reason: "the call is not pending" });
         }
-        self.stage = Stage::Runs;
+        self.rules.stage = Stage::Runs;
         let too_much = |message: &str| Outcome::Raise {
             exception: Exception::ValueError,
             message: message.to_owned(),
@@ -215,13 +222,42 @@ impl Host {
         if sent { Ok(()) } else { Err(self.crashed().await) }
     }
 
+    async fn kill(&mut self) {
+        self.rules.stage = Stage::Ended;
+        // An error means that it has ended already.
+        let _ = self.child.kill().await;
+    }
+
+    async fn crashed(&mut self) -> HostError {
+        self.rules.stage = Stage::Ended;
+        let status = match tokio::time::timeout(EXIT_TIMEOUT, self.child.wait()).await {
+            Ok(status) => status.ok(),
+            Err(_) => {
+                self.kill().await;
+                None
+            }
+        };
+        let stderr = match tokio::time::timeout(EXIT_TIMEOUT, &mut self.stderr).await {
+            Ok(Ok(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(Err(_)) | Err(_) => String::new(),
+        };
+        HostError::Crashed { reason: reason_of_death(status, &stderr, &self.limits) }
+    }
+}
+
+impl Rules {
+    /// The rules for a process that may call these names, and no more often than that.
+    pub(super) fn new(names: HashSet<String>, n_calls_max: usize) -> Self {
+        Self { names, pending: HashSet::new(), n_calls: 0, n_calls_max, stage: Stage::Runs }
+    }
+
     /// INVARIANT (no trust): a message becomes an event only if it keeps the rules.
-    fn accept(&mut self, message: FromChild) -> Result<Event, String> {
+    pub(super) fn accept(&mut self, message: FromChild) -> Result<Event, String> {
         match message {
             FromChild::Call { id, name, params } => {
                 self.n_calls += 1;
-                if self.n_calls > self.limits.n_calls_max {
-                    return Err(format!("more than {} calls", self.limits.n_calls_max));
+                if self.n_calls > self.n_calls_max {
+                    return Err(format!("more than {} calls", self.n_calls_max));
                 }
                 if !self.names.contains(&name) {
                     return Err("a call of a name it was not given".into());
@@ -257,28 +293,6 @@ impl Host {
                 Err("a second handshake".into())
             }
         }
-    }
-
-    async fn kill(&mut self) {
-        self.stage = Stage::Ended;
-        // An error means that it has ended already.
-        let _ = self.child.kill().await;
-    }
-
-    async fn crashed(&mut self) -> HostError {
-        self.stage = Stage::Ended;
-        let status = match tokio::time::timeout(EXIT_TIMEOUT, self.child.wait()).await {
-            Ok(status) => status.ok(),
-            Err(_) => {
-                self.kill().await;
-                None
-            }
-        };
-        let stderr = match tokio::time::timeout(EXIT_TIMEOUT, &mut self.stderr).await {
-            Ok(Ok(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
-            Ok(Err(_)) | Err(_) => String::new(),
-        };
-        HostError::Crashed { reason: reason_of_death(status, &stderr, &self.limits) }
     }
 }
 
@@ -334,10 +348,10 @@ fn spawn(options: &HostOptions, script: Script<'_>) -> Result<Host, HostError> {
         stderr: tokio::spawn(last_words(stderr)),
         limits: options.limits.clone(),
         walls: Walls::default(),
-        names: frame::callable_names(script.objects, script.functions),
-        pending: HashSet::new(),
-        n_calls: 0,
-        stage: Stage::Runs,
+        rules: Rules::new(
+            frame::callable_names(script.objects, script.functions),
+            options.limits.n_calls_max,
+        ),
     })
 }
 
