@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tasks tell how they go")]
 
 mod clients;
+mod fuzz;
 mod peers;
 mod run;
 mod wheel;
@@ -30,6 +31,7 @@ usage: cargo xtask <task>
   deny      licences, bans and sources of dependencies
   demo      the README's commands, twice, and their evidence checked by other software
   clients   the vendors' own client libraries against the simulators
+  fuzz      every parser of outside bytes on its kept corpus and beyond: fuzz [<target>…]
   peers     the escalation beside the same job on DBOS, under faults; peers-smoke: two rows of it
   wheel     build the Python wheel, install it, run it
 ";
@@ -41,8 +43,17 @@ fn main() -> Result<()> {
     let task = env::args().nth(1).unwrap_or_else(|| "help".to_owned());
     match task.as_str() {
         "ci" => {
-            let tasks =
-                ["fmt", "clippy", "test", "deny", "demo", "clients", "wheel", "peers-smoke"];
+            let tasks = [
+                "fmt",
+                "clippy",
+                "test",
+                "deny",
+                "demo",
+                "clients",
+                "wheel",
+                "peers-smoke",
+                "fuzz",
+            ];
             tasks.into_iter().try_for_each(timed)
         }
         "help" | "--help" | "-h" => {
@@ -66,6 +77,7 @@ fn timed(task: &str) -> Result<()> {
         "deny" => deny(),
         "demo" => demo(),
         "clients" => clients::check(),
+        "fuzz" => fuzz::fuzz(&env::args().skip(2).collect::<Vec<_>>()),
         "peers" => peers::table(),
         "peers-smoke" => peers::smoke(),
         "wheel" => wheel::check(),

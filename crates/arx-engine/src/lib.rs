@@ -9,6 +9,9 @@ mod calls;
 mod compose;
 mod driver;
 mod engine;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod objects;
 mod observer;
 mod owner;
