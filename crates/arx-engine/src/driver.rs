@@ -13,7 +13,7 @@ use std::time::Duration;
 use arx_audit::LeafKind;
 use arx_gateway::{Escalation, Gateway, RunContext};
 use arx_journal::{
-    ApprovalState, Journal, JournalError, LeafDraft, NewAction, NewApproval, Packed,
+    ApprovalState, Journal, JournalError, LeafDraft, Lease, NewAction, NewApproval, Packed,
 };
 use arx_types::{Digest, RunStatus};
 use arx_workflow::host::{CallId, Event, Host, HostError, HostOptions, Reply, Script};
@@ -23,13 +23,16 @@ use tokio::task::JoinSet;
 
 use crate::Workflow;
 use crate::calls::{Calls, Finished};
-use crate::engine::{Addresses, Engine, EngineError, NewRun, RecordedStep, StepKey};
+use crate::engine::{Addresses, Engine, EngineError, LEASE_TTL, NewRun, RecordedStep, StepKey};
 use crate::objects::Objects;
 use crate::observer::Observer;
 use crate::report::{Attention, AuditReport, Failure, Gathered, Report, time_saved};
 
 /// Calls under way at once; the vendors' own limits are tighter.
 const CALLS_MAX: usize = 64;
+/// How often a process says that it is alive; several times within a lease, because a journal
+/// under load answers late.
+const RENEWED_EVERY: Duration = Duration::from_secs(LEASE_TTL.as_secs() / 4);
 /// How long an interrupted run waits for calls under way to end.
 const INTERRUPT_GRACE: Duration = Duration::from_millis(500);
 /// The most steps that a mismatch report names on each side.
@@ -90,6 +93,7 @@ enum Ending {
 struct Session<'d> {
     driver: &'d Driver,
     run: &'d NewRun,
+    lease: &'d Lease,
     host: Host,
     calls: Arc<Calls>,
     addresses: Addresses,
@@ -110,14 +114,17 @@ struct Session<'d> {
 }
 
 impl Driver {
-    /// Drives a run that was begun, from where its record ends, until it ends, parks, needs
-    /// attention or is interrupted. The end is recorded and checkpointed.
+    /// Drives a run that was begun or resumed under this lease, from where its record ends, until
+    /// it ends, parks, needs attention or is interrupted. The end is recorded and checkpointed,
+    /// and the lease given up.
     ///
     /// # Errors
-    /// When the workflow cannot be loaded, or durability is lost.
+    /// When the workflow cannot be loaded, durability is lost, or another process took the run
+    /// over.
     pub async fn drive(
         &self,
         run: &NewRun,
+        lease: &Lease,
         workflow: &Workflow,
         mut interrupted: watch::Receiver<bool>,
     ) -> Result<Report, RunError> {
@@ -140,6 +147,7 @@ impl Driver {
         let host = Host::start(&self.host, script).await?;
         let ctx = RunContext {
             run: run.id.clone(),
+            epoch: lease.epoch,
             workflow: workflow.name.clone(),
             version: workflow.version,
             policy: Arc::clone(&workflow.policy),
@@ -152,6 +160,7 @@ impl Driver {
         let mut session = Session {
             driver: self,
             run,
+            lease,
             host,
             calls: Arc::new(calls),
             addresses: Addresses::default(),
@@ -166,7 +175,10 @@ impl Driver {
             waiting: Vec::new(),
             gathered: Gathered::default(),
         };
-        let ending = session.play(&mut interrupted).await;
+        let ending = tokio::select! {
+            ending = session.play(&mut interrupted) => ending,
+            error = self.stay_alive(lease) => Err(error.into()),
+        };
         let ending = match ending {
             Ok(ending) => ending,
             Err(RunError::Host(
@@ -180,6 +192,19 @@ impl Driver {
             Err(error) => return Err(error),
         };
         session.conclude(workflow, started_at, ending).await
+    }
+
+    /// Renews a lease until it is lost.
+    async fn stay_alive(&self, lease: &Lease) -> EngineError {
+        loop {
+            tokio::time::sleep(RENEWED_EVERY).await;
+            match self.engine.renew(lease).await {
+                Ok(()) => {}
+                Err(error @ EngineError::Journal(JournalError::Fenced { .. })) => return error,
+                // Whatever cannot be recorded does not happen: every call finds that out itself.
+                Err(error) => tracing::warn!(%error, "the lease of the run is not renewed"),
+            }
+        }
     }
 }
 
@@ -314,9 +339,9 @@ impl Session<'_> {
         };
         self.next_position += 1;
         let engine = Arc::clone(&self.driver.engine);
-        let run = self.run.id.clone();
+        let lease = self.lease.clone();
         self.recordings.spawn(async move {
-            engine.record(&run, step.clone()).await?;
+            engine.record(&lease, step.clone()).await?;
             Ok((pending.id, step))
         });
         Ok(())
@@ -464,9 +489,11 @@ impl Session<'_> {
             .with("actions_sha256", digest_of(&listed))
             .with("actions", listed.into_iter().take(ACTIONS_LISTED_MAX).collect::<Vec<_>>());
         let text = format!("{} waits for approval", request.id);
+        let lease = self.lease.clone();
         self.driver
             .journal
             .write(move |tx| {
+                tx.check_lease(&lease.run, lease.epoch)?;
                 // The time to decide begins when the request is there to be seen.
                 request.expires_at = tx.now() + expires;
                 tx.request_approval(&request)?;
@@ -603,7 +630,7 @@ impl Session<'_> {
             detail.insert("error".to_owned(), json!(format!("{}: {}", error.kind, error.message)));
         }
         self.host.stop().await;
-        self.driver.engine.conclude(&run, status, &to_json(&report), detail).await?;
+        self.driver.engine.conclude(self.lease, status, &to_json(&report), detail).await?;
         let checkpoint = journal.checkpoint().await?;
         report.audit = checkpoint.map_or_else(AuditReport::default, |checkpoint| AuditReport {
             leaves: checkpoint.size,

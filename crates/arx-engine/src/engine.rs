@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arx_audit::LeafKind;
 use arx_journal::{
-    Journal, JournalError, LeafDraft, Packed, Run, Step, StepOutcome, WorkflowVersion, World,
+    Claim, Journal, JournalError, LeafDraft, Lease, Packed, Process, Run, Step, StepOutcome, Tx,
+    WorkflowVersion, World,
 };
 use arx_types::{Digest, RunId, RunStatus};
 use async_trait::async_trait;
@@ -13,6 +15,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::Workflow;
+
+/// How long a process may be silent before another one may take its runs over. Longer than a
+/// vendor's slowest reply, so that what was sent has mostly been answered by then.
+pub(crate) const LEASE_TTL: Duration = Duration::from_secs(30);
 
 /// The address of a step: by content, not by order, so that calls which finish in another order
 /// on replay find their results all the same.
@@ -59,6 +65,14 @@ pub enum EngineError {
     /// The record could not be kept or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The workflow is driven already in this world.
+    #[error("`{workflow}` is already running: {}", holder(lease))]
+    Held {
+        /// The workflow.
+        workflow: String,
+        /// Which run, and by whom.
+        lease: Lease,
+    },
     /// There is no such run.
     #[error("there is no run `{run}`")]
     NoRun {
@@ -67,26 +81,40 @@ pub enum EngineError {
     },
 }
 
+/// Who holds a lease, in words; a process's name begins with the system's number of it.
+pub(crate) fn holder(lease: &Lease) -> String {
+    let number = lease.owner.split('-').next().unwrap_or_default();
+    format!("run {} in process {number}", lease.run)
+}
+
 /// Keeps runs and their steps.
 ///
 /// Obligations: what a method returned `Ok` for survives the death of the process at any later
 /// instant. `record` is called once for a step and in any order of positions; `history` returns
-/// exactly what was recorded, ordered by position. A run that ended stays ended.
+/// exactly what was recorded, ordered by position. A run that ended stays ended. A workflow is
+/// driven under one lease at a time in one world, and `record`, `conclude` and `renew` fail under
+/// a lease that another one has followed.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Begins a run of this version of a workflow.
-    async fn begin(&self, workflow: &Workflow, run: &NewRun) -> Result<(), EngineError>;
+    async fn begin(&self, workflow: &Workflow, run: &NewRun) -> Result<Lease, EngineError>;
+
+    /// Goes on with a run that has not ended, and records who asked for it.
+    async fn resume(&self, run: &RunId, who: &str) -> Result<Lease, EngineError>;
+
+    /// Says that the owner of a lease is alive.
+    async fn renew(&self, lease: &Lease) -> Result<(), EngineError>;
 
     /// The steps of a run, in order of position.
     async fn history(&self, run: &RunId) -> Result<Vec<RecordedStep>, EngineError>;
 
     /// Records a step before the workflow sees its result.
-    async fn record(&self, run: &RunId, step: RecordedStep) -> Result<(), EngineError>;
+    async fn record(&self, lease: &Lease, step: RecordedStep) -> Result<(), EngineError>;
 
-    /// Moves a run to another status, with its leaf in the audit log.
+    /// Moves a run to another status, with its leaf in the audit log, and gives the lease up.
     async fn conclude(
         &self,
-        run: &RunId,
+        lease: &Lease,
         status: RunStatus,
         report: &Value,
         detail: Map<String, Value>,
@@ -100,14 +128,28 @@ pub trait Engine: Send + Sync {
 #[derive(Clone)]
 pub struct Embedded {
     journal: Journal,
+    process: Arc<Process>,
 }
 
 impl Embedded {
-    /// An engine over a journal.
+    /// An engine over a journal, for the runs of a process.
     #[must_use]
-    pub fn new(journal: Journal) -> Self {
-        Self { journal }
+    pub fn new(journal: Journal, process: Arc<Process>) -> Self {
+        Self { journal, process }
     }
+}
+
+/// Claims a run inside the transaction that begins it or goes on with it.
+fn claim(tx: &mut Tx<'_>, run: &Run, process: &Process) -> Result<Lease, EngineError> {
+    match tx.claim_run(&run.id, process, LEASE_TTL)? {
+        Claim::Granted(lease) => Ok(lease),
+        Claim::Held(lease) => Err(EngineError::Held { workflow: run.workflow.clone(), lease }),
+    }
+}
+
+/// A run that is there.
+pub(crate) fn existing(tx: &Tx<'_>, run: &RunId) -> Result<Run, EngineError> {
+    tx.run(run)?.ok_or_else(|| EngineError::NoRun { run: run.clone() })
 }
 
 /// The audit leaf of a run's change of status.
@@ -123,7 +165,7 @@ pub(crate) fn run_leaf(run: &Run, actor: &str, status: &str) -> LeafDraft {
 
 #[async_trait]
 impl Engine for Embedded {
-    async fn begin(&self, workflow: &Workflow, run: &NewRun) -> Result<(), EngineError> {
+    async fn begin(&self, workflow: &Workflow, run: &NewRun) -> Result<Lease, EngineError> {
         let policy_version = workflow.policy.version().to_string();
         let version = WorkflowVersion {
             digest: workflow.version,
@@ -144,10 +186,12 @@ impl Engine for Embedded {
         };
         let inputs = Digest::of_json(&workflow.inputs).unwrap_or_else(|_| Digest::of_bytes(b""));
         let dry_run = run.dry_run;
+        let process = Arc::clone(&self.process);
         self.journal
-            .write(move |tx| {
+            .try_write(move |tx| {
                 tx.put_workflow_version(&version)?;
                 tx.start_run(&record)?;
+                let lease = claim(tx, &existing(tx, &record.id)?, &process)?;
                 let mut leaf = LeafDraft::new(LeafKind::Run, record.actor.as_str())
                     .of_run(&record.id, &record.workflow, &record.version, &record.policy_version)
                     .status("started")
@@ -156,10 +200,28 @@ impl Engine for Embedded {
                 if record.world.scenario().is_some() {
                     leaf = leaf.with("world", record.world.as_str());
                 }
-                tx.append_leaf(leaf).map(drop)
+                tx.append_leaf(leaf)?;
+                Ok(lease)
             })
-            .await?;
-        Ok(())
+            .await
+    }
+
+    async fn resume(&self, run: &RunId, who: &str) -> Result<Lease, EngineError> {
+        let (id, who, process) = (run.clone(), who.to_owned(), Arc::clone(&self.process));
+        self.journal
+            .try_write(move |tx| {
+                let run = existing(tx, &id)?;
+                let lease = claim(tx, &run, &process)?;
+                tx.set_run_status(&id, RunStatus::Running)?;
+                tx.append_leaf(run_leaf(&run, &who, "resumed"))?;
+                Ok(lease)
+            })
+            .await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<(), EngineError> {
+        let lease = lease.clone();
+        Ok(self.journal.write(move |tx| tx.renew_lease(&lease, LEASE_TTL)).await?)
     }
 
     async fn history(&self, run: &RunId) -> Result<Vec<RecordedStep>, EngineError> {
@@ -189,7 +251,7 @@ impl Engine for Embedded {
         steps.into_iter().map(unpack).collect()
     }
 
-    async fn record(&self, run: &RunId, step: RecordedStep) -> Result<(), EngineError> {
+    async fn record(&self, lease: &Lease, step: RecordedStep) -> Result<(), EngineError> {
         let step = Step {
             key: step.key.content,
             occurrence: step.key.occurrence,
@@ -198,33 +260,35 @@ impl Engine for Embedded {
             outcome: if step.raised { StepOutcome::Raised } else { StepOutcome::Value },
             payload: Packed::bytes(step.payload.as_bytes())?,
         };
-        let id = run.clone();
-        self.journal.write(move |tx| tx.put_step(&id, &step)).await?;
-        Ok(())
+        let lease = lease.clone();
+        let write = self.journal.write(move |tx| {
+            tx.check_lease(&lease.run, lease.epoch)?;
+            tx.put_step(&lease.run, &step)
+        });
+        Ok(write.await?)
     }
 
     async fn conclude(
         &self,
-        run: &RunId,
+        lease: &Lease,
         status: RunStatus,
         report: &Value,
         detail: Map<String, Value>,
     ) -> Result<(), EngineError> {
         let report = Packed::json(report)?;
-        let id = run.clone();
+        let lease = lease.clone();
         self.journal
-            .write(move |tx| {
-                let run = tx
-                    .run(&id)?
-                    .ok_or_else(|| JournalError::NotFound { kind: "run", id: id.to_string() })?;
+            .try_write(move |tx| {
+                tx.check_lease(&lease.run, lease.epoch)?;
+                let run = existing(tx, &lease.run)?;
                 let mut leaf = run_leaf(&run, &run.actor, status.as_str());
                 leaf.detail.extend(detail);
                 tx.append_leaf(leaf)?;
-                tx.put_report(&id, &report)?;
-                tx.set_run_status(&id, status)
+                tx.put_report(&run.id, &report)?;
+                tx.set_run_status(&run.id, status)?;
+                Ok(tx.release_lease(&lease)?)
             })
-            .await?;
-        Ok(())
+            .await
     }
 
     async fn started_at(&self, run: &RunId) -> Result<Option<Timestamp>, EngineError> {

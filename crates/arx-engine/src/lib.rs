@@ -14,7 +14,6 @@ mod engine;
 pub mod fuzzing;
 mod objects;
 mod observer;
-mod owner;
 pub mod provenance;
 mod report;
 pub mod start;
@@ -23,7 +22,6 @@ pub use compose::bindings;
 pub use driver::{Driver, RunError};
 pub use engine::{Embedded, Engine, EngineError, NewRun, RecordedStep, StepKey};
 pub use observer::{Observer, Silent};
-pub use owner::{OwnerError, RunLock};
 pub use report::{Counts, Report, SourceReport, TimeSaved};
 
 use std::sync::Arc;

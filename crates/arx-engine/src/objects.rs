@@ -219,9 +219,10 @@ impl Objects {
             .map_err(|error| JournalError::Panicked { reason: error.to_string() })?
             .map_err(ObjectError::Sink)?;
         let leaf = merge_leaf(ctx, &merged);
-        let (run, digest) = (ctx.run.clone(), merged.id);
+        let (run, epoch, digest) = (ctx.run.clone(), ctx.epoch, merged.id);
         self.journal
             .write(move |tx| {
+                tx.check_lease(&run, epoch)?;
                 for lineage in &lineages {
                     tx.link_merge(&digest, lineage, &run)?;
                 }
@@ -256,6 +257,7 @@ impl Objects {
         })?;
         let work = EpisodeWork {
             run: ctx.run.clone(),
+            epoch: ctx.epoch,
             workflow: ctx.workflow.clone(),
             world: ctx.world.clone(),
             dry_run: ctx.dry_run,
@@ -324,6 +326,7 @@ impl Objects {
 
 struct EpisodeWork {
     run: RunId,
+    epoch: u64,
     workflow: String,
     world: World,
     dry_run: bool,
@@ -335,6 +338,7 @@ struct EpisodeWork {
 
 impl EpisodeWork {
     fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<EpisodeRecord>, JournalError> {
+        tx.check_lease(&self.run, self.epoch)?;
         let open: BTreeMap<String, u32> = tx
             .open_episodes(&self.world, &self.workflow)?
             .into_iter()

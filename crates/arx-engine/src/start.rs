@@ -6,17 +6,19 @@
 //! INVARIANT (cancelled stays cancelled): a cancelled run and what it asked for never come back;
 //! the journal refuses.
 
+use std::sync::Arc;
+
 use arx_audit::LeafKind;
 use arx_gateway::{ConnectorSpec, Gateway, SetupError};
-use arx_journal::{Clock, Journal, JournalError, LeafDraft, Run, RunFilter, World};
+use arx_journal::{Clock, Journal, JournalError, LeafDraft, Process, Run, RunFilter, World};
 use arx_types::{ApprovalId, RunId, RunStatus};
 use arx_workflow::Diagnostic;
 use arx_workflow::bundle::{Bundle, Manifest, parse};
 use rand::Rng as _;
 use serde_json::Value;
 
-use crate::engine::run_leaf;
-use crate::{NewRun, Workflow};
+use crate::engine::{existing, run_leaf};
+use crate::{EngineError, NewRun, Workflow};
 
 /// Whether the inputs set a connector aside: `qualys_enabled: false` does, for an optional one.
 /// Nothing is then asked of it, not even its variables.
@@ -78,8 +80,8 @@ pub fn new_run(clock: &dyn Clock, world: World, actor: &str, dry_run: bool) -> N
 }
 
 /// The runs of a workflow that an earlier process left and that go on by themselves, the oldest
-/// first: those that were interrupted, that wait for approval, or whose process died. The caller
-/// holds the workflow's [`crate::RunLock`], so none of them has a living process.
+/// first: those that were interrupted, that wait for approval, or whose process died. Whether one
+/// has a living process is found out by [`crate::Engine::resume`].
 ///
 /// A run that needs attention waits for its human and holds up nobody. A dry run and a real one
 /// never go on in each other's place.
@@ -186,35 +188,45 @@ pub async fn recorded(
     Ok(Recorded { manifest, workflow, run })
 }
 
-/// Records that a run goes on, and by whom; it is running from here.
+/// That nobody drives a workflow in a world, as far as one look tells; [`crate::Engine::begin`]
+/// and [`crate::Engine::resume`] have the last word.
 ///
 /// # Errors
-/// [`JournalError::Conflict`] when it has ended.
-pub async fn resume(journal: &Journal, run: &RunId, who: &str) -> Result<(), JournalError> {
-    let (id, who) = (run.clone(), who.to_owned());
-    journal
-        .write(move |tx| {
-            let run = tx.run(&id)?.ok_or_else(|| no_run(&id))?;
-            tx.set_run_status(&id, RunStatus::Running)?;
-            tx.append_leaf(run_leaf(&run, &who, "resumed")).map(drop)
-        })
-        .await
+/// [`EngineError::Held`] when somebody does.
+pub async fn refuse_driven(
+    journal: &Journal,
+    process: &Arc<Process>,
+    workflow: &str,
+    world: &World,
+) -> Result<(), EngineError> {
+    let (name, world, process) = (workflow.to_owned(), world.clone(), Arc::clone(process));
+    let now = journal.clock().now();
+    let lease = journal.read(move |reader| reader.driven(&name, &world, now, &process)).await?;
+    match lease {
+        None => Ok(()),
+        Some(lease) => Err(EngineError::Held { workflow: workflow.to_owned(), lease }),
+    }
 }
 
-/// Gives a run up, with everything that it still asks for. Whoever calls this holds the
-/// workflow's [`crate::RunLock`]. Gives the approvals that were withdrawn.
+/// Gives a run up that nobody drives, with everything that it still asks for. Gives the approvals
+/// that were withdrawn.
 ///
 /// # Errors
+/// [`EngineError::Held`] when it or another run of its workflow is driven, and
 /// [`JournalError::Conflict`] when it has ended already.
 pub async fn cancel(
     journal: &Journal,
+    process: &Arc<Process>,
     run: &RunId,
     who: &str,
-) -> Result<Vec<ApprovalId>, JournalError> {
-    let (id, who) = (run.clone(), who.to_owned());
+) -> Result<Vec<ApprovalId>, EngineError> {
+    let (id, who, process) = (run.clone(), who.to_owned(), Arc::clone(process));
     let withdrawn = journal
-        .write(move |tx| {
-            let run = tx.run(&id)?.ok_or_else(|| no_run(&id))?;
+        .try_write(move |tx| {
+            let run = existing(tx, &id)?;
+            if let Some(lease) = tx.fence_off(&run.workflow, &run.world, &process)? {
+                return Err(EngineError::Held { workflow: run.workflow, lease });
+            }
             tx.set_run_status(&id, RunStatus::Cancelled)?;
             let withdrawn = tx.cancel_approvals(&id)?;
             for approval in &withdrawn {
@@ -230,8 +242,4 @@ pub async fn cancel(
         .await?;
     journal.checkpoint().await?;
     Ok(withdrawn)
-}
-
-fn no_run(run: &RunId) -> JournalError {
-    JournalError::NotFound { kind: "run", id: run.to_string() }
 }

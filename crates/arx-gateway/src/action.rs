@@ -14,6 +14,8 @@ use crate::connector::CallError;
 pub struct RunContext {
     /// The run.
     pub run: RunId,
+    /// The epoch of the lease under which this process drives it.
+    pub epoch: u64,
     /// The workflow's name; effect keys begin with it.
     pub workflow: String,
     /// Digest of the bundle.

@@ -2,6 +2,18 @@
 
 use arx_types::{EffectKey, Operation, RunId};
 
+/// The lease that a permit was given under.
+///
+/// INVARIANT (fencing): the journal is asked whether it still stands when the call is decided,
+/// and again right before a write is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Tenure {
+    /// The run.
+    pub(crate) run: RunId,
+    /// The epoch of the lease on it.
+    pub(crate) epoch: u64,
+}
+
 /// Proof that one call was permitted, and that its decision (and for a write its intent) is on
 /// disk.
 ///
@@ -9,7 +21,7 @@ use arx_types::{EffectKey, Operation, RunId};
 /// one; nothing is sent without a `&Permit`.
 ///
 /// ```compile_fail,E0451
-/// let permit = arx_gateway::Permit { run: None, decision_seq: 0 };
+/// let permit = arx_gateway::Permit { tenure: None, decision_seq: 0 };
 /// ```
 ///
 /// ```compile_fail,E0624
@@ -17,7 +29,7 @@ use arx_types::{EffectKey, Operation, RunId};
 /// ```
 #[derive(Debug)]
 pub struct Permit {
-    run: Option<RunId>,
+    tenure: Option<Tenure>,
     operation: Operation,
     effect: Option<EffectKey>,
     decision_seq: u64,
@@ -25,18 +37,23 @@ pub struct Permit {
 
 impl Permit {
     pub(crate) fn mint(
-        run: Option<RunId>,
+        tenure: Option<Tenure>,
         operation: Operation,
         effect: Option<EffectKey>,
         decision_seq: u64,
     ) -> Self {
-        Self { run, operation, effect, decision_seq }
+        Self { tenure, operation, effect, decision_seq }
     }
 
     /// The run it was given to; `None` for a credential check outside any run.
     #[must_use]
     pub fn run(&self) -> Option<&RunId> {
-        self.run.as_ref()
+        self.tenure.as_ref().map(|tenure| &tenure.run)
+    }
+
+    /// Under which lease; `None` for a credential check outside any run.
+    pub(crate) fn tenure(&self) -> Option<&Tenure> {
+        self.tenure.as_ref()
     }
 
     /// What it permits.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use arx_gateway::{
     Action, Binding, Budgets, Connector, Environment, GateError, Gateway, Reply, RunContext,
 };
-use arx_journal::{Clock, Journal, NewRun, Packed, StateDir, WorkflowVersion, World};
+use arx_journal::{
+    Claim, Clock, Journal, NewRun, Packed, Process, StateDir, WorkflowVersion, World,
+};
 use arx_policy::{Policy, PolicyDef};
 use arx_types::{Digest, FindingSink, Operation, RunId, Target};
 use serde_json::{Value, json};
@@ -63,8 +65,9 @@ impl TestGate {
         let def: PolicyDef = serde_json::from_value(policy).expect("a policy");
         let bound = BTreeMap::from([(connector.spec().name.to_owned(), vec!["*".to_owned()])]);
         let policy = Policy::compile(&def, &bound).expect("a policy that compiles");
-        let ctx = RunContext {
+        let mut ctx = RunContext {
             run: RunId::from_parts(1, 1),
+            epoch: 0,
             workflow: WORKFLOW.to_owned(),
             version: Digest::of_bytes(b"test"),
             policy: Arc::new(policy),
@@ -89,13 +92,16 @@ impl TestGate {
             inputs: Packed::json(&json!({})).expect("packs"),
             args: Packed::json(&json!({})).expect("packs"),
         };
-        journal
-            .write(move |tx| {
-                tx.put_workflow_version(&version)?;
-                tx.start_run(&run)
-            })
-            .await
-            .expect("a run");
+        let process = Process::register(&state).expect("a process");
+        let claim = journal.write(move |tx| {
+            tx.put_workflow_version(&version)?;
+            tx.start_run(&run)?;
+            tx.claim_run(&run.id, &process, Duration::MAX)
+        });
+        match claim.await.expect("a run") {
+            Claim::Granted(lease) => ctx.epoch = lease.epoch,
+            Claim::Held(lease) => panic!("a new run is held: {lease:?}"),
+        }
         let binding = Binding { connector, optional: false, rate: None, settle_for, settings };
         let environment = Environment::from_pairs(environment);
         let gateway =
@@ -132,6 +138,17 @@ impl TestGate {
         let mut action = action(operation, params);
         action.effect = Some(format!("{WORKFLOW}/{effect}").parse().expect("an effect key"));
         self.gateway.call(&self.ctx, &action).await
+    }
+
+    /// Another process claims the run; this gate's is known to be dead.
+    pub async fn take_over(&self) -> Arc<Process> {
+        let state = StateDir::open(self.state_dir()).expect("a state directory");
+        let other = Arc::new(Process::register(&state).expect("a process"));
+        let (run, process) = (self.ctx.run.clone(), Arc::clone(&other));
+        let claim = self.journal.write(move |tx| tx.claim_run(&run, &process, Duration::MAX));
+        let claimed = claim.await.expect("a claim");
+        assert!(matches!(claimed, Claim::Granted(_)), "{claimed:?}");
+        other
     }
 
     /// Where the journal is.

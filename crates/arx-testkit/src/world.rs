@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arx_connectors::ALL;
 use arx_engine::{Driver, Embedded, NewRun, Report, RunError, Silent, Workflow, bindings};
 use arx_gateway::{Budgets, ConnectorSpec, Environment, Gateway};
-use arx_journal::{Clock, Journal, JournalOptions, StateDir, World};
+use arx_journal::{Clock, Journal, JournalOptions, Process, StateDir, World};
 use arx_sim::{Options, Simulators};
 use arx_types::RunId;
 use arx_workflow::bundle::{Bundle, parse};
@@ -142,11 +142,13 @@ impl TestWorld {
         let fresh = unfinished.is_none();
         let id = unfinished.unwrap_or_else(|| RunId::from_parts(1, rand::random()));
         let run = NewRun { id, world, actor: "tester".to_owned(), dry_run: false };
-        if fresh {
-            driver.engine.begin(&workflow, &run).await?;
-        }
+        let lease = if fresh {
+            driver.engine.begin(&workflow, &run).await?
+        } else {
+            driver.engine.resume(&run.id, &run.actor).await?
+        };
         let (_keep, interrupted) = watch::channel(false);
-        driver.drive(&run, &workflow, interrupted).await
+        driver.drive(&run, &lease, &workflow, interrupted).await
     }
 
     /// One process that nothing stops.
@@ -181,7 +183,7 @@ impl TestWorld {
         let gateway = Gateway::new(journal.clone(), bound, &environment, &Budgets::default());
         assert_eq!(gateway.setup_errors(), &[], "every connector is configured");
         let driver = Driver {
-            engine: Arc::new(Embedded::new(journal.clone())),
+            engine: Arc::new(Embedded::new(journal.clone(), self.register())),
             journal,
             gateway: Arc::new(gateway),
             host: self.host.clone(),
@@ -197,6 +199,13 @@ impl TestWorld {
     pub fn journal(&self, options: JournalOptions) -> Result<Journal, RunError> {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         Ok(Journal::open_with(&StateDir::open(self.state.path())?, clock, options)?)
+    }
+
+    /// Another process that shares the state directory.
+    #[must_use]
+    pub fn register(&self) -> Arc<Process> {
+        let state = StateDir::open(self.state.path()).expect("a state directory");
+        Arc::new(Process::register(&state).expect("a process"))
     }
 
     /// Accepted writes by key: how many incidents and how many issues each effect has.

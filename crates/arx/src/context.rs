@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use arx_journal::{Clock, Journal, StateDir, SystemClock};
+use arx_journal::{Clock, Journal, Process, StateDir, SystemClock};
 use arx_types::OperationSpec;
 
 use crate::Globals;
@@ -19,6 +19,7 @@ pub(crate) struct Context {
     actor: String,
     clock: Arc<dyn Clock>,
     journal: OnceLock<Journal>,
+    process: OnceLock<Arc<Process>>,
     output: Output,
 }
 
@@ -36,7 +37,8 @@ impl Context {
                 .hint("set ARX_ACTOR to a short name"));
         }
         let clock = Arc::new(SystemClock);
-        Ok(Self { state_dir, actor, clock, journal: OnceLock::new(), output })
+        let (journal, process) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { state_dir, actor, clock, journal, process, output })
     }
 
     /// The directory that holds everything; it may not exist yet.
@@ -72,6 +74,16 @@ impl Context {
         let state = StateDir::open(&self.state_dir)?;
         let journal = Journal::open(&state, Arc::clone(&self.clock))?;
         Ok(self.journal.get_or_init(|| journal))
+    }
+
+    /// This process, as others see it who share the state directory; known to them from the first
+    /// call.
+    pub(crate) fn process(&self) -> Result<&Arc<Process>, CommandError> {
+        if let Some(process) = self.process.get() {
+            return Ok(process);
+        }
+        let process = Arc::new(Process::register(&StateDir::open(&self.state_dir)?)?);
+        Ok(self.process.get_or_init(|| process))
     }
 }
 

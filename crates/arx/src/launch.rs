@@ -3,14 +3,15 @@
 //! INVARIANT (configuration first): what is missing or refused is said for all vendors at once,
 //! before a run is begun.
 
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arx_connectors::ALL;
 use arx_engine::start::{self, Readiness};
-use arx_engine::{Driver, Embedded, Engine as _, NewRun, OwnerError, Report, RunLock, Workflow};
+use arx_engine::{Driver, Embedded, Engine, EngineError, NewRun, Report, Workflow};
 use arx_gateway::{Budgets, CallError, Checked, ConnectorSpec, Environment, Gateway, SetupError};
-use arx_journal::{Journal, World};
+use arx_journal::{Journal, Lease, World};
 use arx_sim::{Scenario, Simulators};
 use arx_types::{Digest, RunId, RunStatus};
 use arx_workflow::bundle::Manifest;
@@ -27,12 +28,11 @@ use crate::progress::Progress;
 pub(crate) struct Launch<'c> {
     ctx: &'c Context,
     journal: Journal,
+    engine: Arc<dyn Engine>,
     world: World,
-    /// The one place for a living process of the workflow.
-    lock: RunLock,
     simulators: Option<Simulators>,
     /// One process at a time plays a scenario, because its ledger is the vendors' memory.
-    _scenario_lock: Option<RunLock>,
+    _scenario_lock: Option<File>,
     budgets: Budgets,
 }
 
@@ -65,35 +65,18 @@ impl<'c> Launch<'c> {
     ) -> Result<Self, CommandError> {
         let journal = ctx.journal()?.clone();
         refuse_stopped(&journal, workflow).await?;
-        let lock = RunLock::take(ctx.state_dir(), workflow, world.as_str());
-        let lock = lock.map_err(|error| match error {
-            OwnerError::Alive { .. } => CommandError::denied(error.to_string())
-                .code("ARX-E030")
-                .hint("wait for it, or see `arx runs list`"),
-            OwnerError::Io { .. } => CommandError::internal(error.to_string()),
-        })?;
+        let process = ctx.process()?;
+        start::refuse_driven(&journal, process, workflow, &world).await.map_err(of_engine)?;
         let (simulators, scenario_lock) = match world.scenario() {
             None => (None, None),
             Some(scenario) => {
-                let lock = RunLock::take(ctx.state_dir(), "simulators", scenario);
-                let lock = lock.map_err(|error| match error {
-                    OwnerError::Alive { .. } => CommandError::denied(format!(
-                        "another process plays the scenario `{scenario}` in this state directory"
-                    ))
-                    .hint("wait for it, or use another --state-dir"),
-                    OwnerError::Io { .. } => CommandError::internal(error.to_string()),
-                })?;
+                let lock = lock(ctx, scenario)?;
                 (Some(simulators(ctx, scenario).await?), Some(lock))
             }
         };
+        let engine = Arc::new(Embedded::new(journal.clone(), Arc::clone(process)));
         let budgets = Budgets::default();
-        Ok(Self { ctx, journal, world, lock, simulators, _scenario_lock: scenario_lock, budgets })
-    }
-
-    /// Tells whoever is refused meanwhile which run this process drives.
-    pub(crate) fn announce(&mut self, run: &RunId) {
-        // Only words for a message; the lock holds without them.
-        let _ = self.lock.announce(run.as_str());
+        Ok(Self { ctx, journal, engine, world, simulators, _scenario_lock: scenario_lock, budgets })
     }
 
     pub(crate) fn world(&self) -> &World {
@@ -195,28 +178,32 @@ impl<'c> Launch<'c> {
         &self,
         workflow: &Workflow,
         run: &NewRun,
-    ) -> Result<(), CommandError> {
-        let engine = Embedded::new(self.journal.clone());
-        engine.begin(workflow, run).await.map_err(|error| of_run(error.into()))
+    ) -> Result<Lease, CommandError> {
+        self.engine.begin(workflow, run).await.map_err(of_engine)
     }
 
-    /// Drives a recorded run until it ends, parks, needs attention or is interrupted.
+    /// Goes on with a recorded run.
+    pub(crate) async fn resume(&self, run: &RunId) -> Result<Lease, CommandError> {
+        self.engine.resume(run, self.ctx.actor()).await.map_err(of_engine)
+    }
+
+    /// Drives a run under a lease until it ends, parks, needs attention or is interrupted.
     pub(crate) async fn drive(
         &self,
         ready: &Ready,
         workflow: &Workflow,
-        run: &NewRun,
+        (run, lease): (&NewRun, &Lease),
         progress: &Arc<Progress>,
         interrupt: &Interrupt,
     ) -> Result<Report, CommandError> {
         let driver = Driver {
             journal: self.journal.clone(),
-            engine: Arc::new(Embedded::new(self.journal.clone())),
+            engine: Arc::clone(&self.engine),
             gateway: Arc::clone(&ready.gateway),
             host: bundles::host_options()?,
             observer: Arc::clone(progress) as Arc<dyn arx_engine::Observer>,
         };
-        let driven = driver.drive(run, workflow, interrupt.watch()).await;
+        let driven = driver.drive(run, lease, workflow, interrupt.watch()).await;
         progress.clear();
         let mut report = driven.map_err(of_run)?;
         report.warnings.splice(0..0, ready.warnings.iter().cloned());
@@ -244,12 +231,8 @@ async fn simulators(ctx: &Context, scenario: &str) -> Result<Simulators, Command
     };
     let parsed: Scenario =
         scenario.parse().map_err(|error| CommandError::user(format!("{error}")))?;
-    let ledger = ledger(ctx, scenario);
-    if let Some(directory) = ledger.parent() {
-        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
-    }
-    let options =
-        arx_sim::Options { scenario: parsed, ledger: Some(ledger), ..arx_sim::Options::default() };
+    let ledger = Some(ledger(ctx, scenario));
+    let options = arx_sim::Options { scenario: parsed, ledger, ..arx_sim::Options::default() };
     arx_sim::start(options).await.map_err(|error| failed(&error))
 }
 
@@ -305,14 +288,47 @@ fn refusal(refused: &[&Checked]) -> CommandError {
 }
 
 fn of_run(error: arx_engine::RunError) -> CommandError {
-    use arx_engine::{EngineError, RunError};
+    use arx_engine::RunError;
     match error {
         RunError::Host(HostError::Load(diagnostics)) => CommandError::diagnostics(diagnostics),
         RunError::Host(error) => CommandError::internal(error.to_string()),
-        RunError::Engine(EngineError::Journal(error)) => error.into(),
-        RunError::Engine(error @ EngineError::NoRun { .. }) => {
-            CommandError::user(error.to_string())
-        }
+        RunError::Engine(error) => of_engine(error),
+    }
+}
+
+pub(crate) fn of_engine(error: EngineError) -> CommandError {
+    match error {
+        EngineError::Journal(error) => error.into(),
+        error @ EngineError::Held { .. } => driven(error.to_string()),
+        error @ EngineError::NoRun { .. } => CommandError::missing(error.to_string()),
+    }
+}
+
+/// Another process drives the workflow.
+pub(crate) fn driven(message: String) -> CommandError {
+    CommandError::denied(message)
+        .code("ARX-E030")
+        .hint("wait for its end, or interrupt that process with Ctrl-C; its run can be resumed")
+}
+
+/// The one place for a process that plays a scenario.
+fn lock(ctx: &Context, scenario: &str) -> Result<File, CommandError> {
+    let path = ledger(ctx, scenario).with_extension("lock");
+    let failed = |error: std::io::Error| {
+        CommandError::internal(format!("cannot lock `{}`: {error}", path.display()))
+    };
+    let directory = path.parent().unwrap_or(&path);
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    let file = File::options().write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+        Err(TryLockError::WouldBlock) => Err(CommandError::denied(format!(
+            "another process plays the scenario `{scenario}` in this state directory"
+        ))
+        .code("ARX-E030")
+        .hint("wait for it, or use another --state-dir")),
     }
 }
 

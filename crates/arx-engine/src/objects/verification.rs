@@ -126,7 +126,12 @@ impl Objects {
             .with("failed", count(Outcome::Failed))
             .with("inconclusive", count(Outcome::Inconclusive))
             .with("unusable", count(Outcome::Unusable));
-        let leaf = self.journal.write(move |tx| tx.append_leaf(leaf)).await?;
+        let (run, epoch) = (ctx.run.clone(), ctx.epoch);
+        let recorded = self.journal.write(move |tx| {
+            tx.check_lease(&run, epoch)?;
+            tx.append_leaf(leaf)
+        });
+        let leaf = recorded.await?;
         let signature = format!("ARX run {}, audit leaf {}", ctx.run, leaf.seq);
         let verification = json!({
             "verification": id,

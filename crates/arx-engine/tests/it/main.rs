@@ -8,6 +8,8 @@
 
 mod crash;
 mod escalation;
+mod leases;
 mod patches;
 mod record;
+mod storage;
 mod world;

@@ -1,7 +1,7 @@
 //! What the record of a run is good for afterwards: tracing, and refusing to go on.
 
 use arx_engine::provenance::trace;
-use arx_engine::start;
+use arx_engine::{EngineError, start};
 use arx_journal::{JournalError, JournalOptions, World};
 use arx_types::RunStatus;
 
@@ -29,6 +29,10 @@ async fn every_vulnerability_is_traced_to_findings_that_hash_to_its_lineage() {
     assert!(nothing.is_none());
 }
 
+fn is_conflict<T>(result: &Result<T, EngineError>) -> bool {
+    matches!(result, Err(EngineError::Journal(JournalError::Conflict { .. })))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_ended_is_not_unfinished_and_cannot_be_cancelled_or_resumed() {
     let world = TestWorld::new("empty", "").await;
@@ -40,20 +44,26 @@ async fn a_run_that_ended_is_not_unfinished_and_cannot_be_cancelled_or_resumed()
 
     let left = start::unfinished(journal, &workflow.name, &live, false).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
-    let refused = start::cancel(journal, &report.run_id, "tester").await;
-    assert!(matches!(refused, Err(JournalError::Conflict { .. })), "{refused:?}");
-    let refused = start::resume(journal, &report.run_id, "tester").await;
-    assert!(matches!(refused, Err(JournalError::Conflict { .. })), "{refused:?}");
+    let process = world.register();
+    let refused = start::cancel(journal, &process, &report.run_id, "tester").await;
+    assert!(is_conflict(&refused), "{refused:?}");
+    let refused = driver.engine.resume(&report.run_id, "tester").await;
+    assert!(is_conflict(&refused), "{refused:?}");
 
     let run = start::new_run(journal.clock().as_ref(), live.clone(), "tester", true);
     driver.engine.begin(&workflow, &run).await.unwrap();
+    // While its process may live, nobody else gives it up.
+    let refused = start::cancel(journal, &process, &run.id, "tester").await;
+    assert!(matches!(refused, Err(EngineError::Held { .. })), "{refused:?}");
+    drop(driver);
+    let journal = &world.journal(JournalOptions::default()).unwrap();
     // A dry run that was left goes on as a dry run only.
     let left = start::unfinished(journal, &workflow.name, &live, false).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
     let left = start::unfinished(journal, &workflow.name, &live, true).await.unwrap();
     assert!(matches!(left.as_slice(), [one] if one.id == run.id), "{left:?}");
     assert!(start::is_same(&left[0], &workflow));
-    start::cancel(journal, &run.id, "tester").await.unwrap();
+    start::cancel(journal, &process, &run.id, "tester").await.unwrap();
     let left = start::unfinished(journal, &workflow.name, &live, true).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
     assert!(world.verify().await.is_ok());

@@ -13,7 +13,7 @@ use super::Gateway;
 use crate::action::{
     Action, EffectReply, EscalatedAction, Escalation, GateError, Reply, RunContext,
 };
-use crate::permit::Permit;
+use crate::permit::{Permit, Tenure};
 
 /// The window of the risk score's frequency factor.
 const FREQUENCY_WINDOW: SignedDuration = SignedDuration::from_hours(1);
@@ -72,6 +72,7 @@ struct Case {
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) run: arx_types::RunId,
+    pub(super) epoch: u64,
     pub(super) workflow: String,
     pub(super) version: Digest,
     pub(super) policy: std::sync::Arc<arx_policy::Policy>,
@@ -84,6 +85,7 @@ impl Shared {
     pub(super) fn of(ctx: &RunContext) -> Self {
         Self {
             run: ctx.run.clone(),
+            epoch: ctx.epoch,
             workflow: ctx.workflow.clone(),
             version: ctx.version,
             policy: std::sync::Arc::clone(&ctx.policy),
@@ -208,16 +210,19 @@ type CoverAnswer = Result<Admission, GateError>;
 
 impl Case {
     fn read(self, tx: &mut Tx<'_>) -> Answer<Permit> {
+        tx.check_lease(&self.ctx.run, self.ctx.epoch)?;
         let decision = self.decide(tx)?;
         let (leaf, approval) = match self.verdict(tx, &decision)? {
             Ok(passed) => passed,
             Err(error) => return Ok(Err(error)),
         };
         let seq = self.record(tx, &decision, leaf, approval)?;
-        Ok(Ok(Permit::mint(Some(self.ctx.run.clone()), self.action.operation.clone(), None, seq)))
+        Ok(Ok(Permit::mint(self.tenure(), self.action.operation.clone(), None, seq)))
     }
 
     fn write(self, tx: &mut Tx<'_>) -> Answer<Admission> {
+        // INVARIANT (fencing): an owner that lost its run neither intends nor looks anything up.
+        tx.check_lease(&self.ctx.run, self.ctx.epoch)?;
         let Some(key) = self.action.effect.clone() else {
             return Ok(Err(GateError::Call(crate::CallError::Parameters {
                 operation: self.action.operation.to_string(),
@@ -276,12 +281,8 @@ impl Case {
             params: self.redacted.clone(),
             covers,
         };
-        let permit = Permit::mint(
-            Some(self.ctx.run.clone()),
-            self.action.operation.clone(),
-            Some(key.clone()),
-            seq,
-        );
+        let permit =
+            Permit::mint(self.tenure(), self.action.operation.clone(), Some(key.clone()), seq);
         match tx.intend_effect(&intent, leaf)? {
             Intended::Fresh { attempt, leaf } => Ok(Ok(Admission::Permitted {
                 permit,
@@ -527,7 +528,7 @@ impl Case {
             })?,
         };
         let permit = Permit::mint(
-            Some(self.ctx.run.clone()),
+            self.tenure(),
             open.operation.clone(),
             Some(open.key.clone()),
             open.intent_seq,
@@ -543,6 +544,10 @@ impl Case {
             lineage: self.action.lineage.clone(),
         };
         Ok((permit, intent))
+    }
+
+    fn tenure(&self) -> Option<Tenure> {
+        Some(Tenure { run: self.ctx.run.clone(), epoch: self.ctx.epoch })
     }
 
     fn leaf(&self, kind: LeafKind) -> LeafDraft {

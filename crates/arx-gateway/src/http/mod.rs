@@ -67,8 +67,9 @@ pub enum HttpError {
         /// The path.
         path: String,
     },
-    /// The workflow was stopped while the request waited for its turn; nothing was sent.
-    #[error("the workflow was stopped before the request was sent")]
+    /// While the request waited for its turn, the workflow was stopped or another process took its
+    /// run over; nothing was sent.
+    #[error("the workflow was stopped, or its run taken over, before the request was sent")]
     Withdrawn,
     /// The request waited for its turn longer than what it was built on is good for; nothing was
     /// sent.
@@ -314,8 +315,8 @@ impl GovernedHttp {
         let mut renewed = false;
         loop {
             let place = self.budget.turn().await;
-            // A turn can be hours away; a stop meanwhile holds for what was permitted before it.
-            if request.replay == Replay::Once && self.is_stopped(permit).await {
+            // A turn can be hours away; what happens meanwhile holds for what was permitted before.
+            if request.replay == Replay::Once && self.is_withdrawn(permit).await {
                 return Err(HttpError::Withdrawn);
             }
             let authorization = self.authorization(None).await?;
@@ -401,13 +402,19 @@ impl GovernedHttp {
         }
     }
 
-    /// Whether the workflow that a write's permit was given to is stopped by now. A journal that
-    /// cannot tell stops it, too.
-    async fn is_stopped(&self, permit: &Permit) -> bool {
-        let Some(effect) = permit.effect() else { return false };
+    /// Whether a write that was permitted must not be sent any more: its workflow is stopped, or
+    /// its run is another process's by now. A journal that cannot tell withdraws it, too.
+    ///
+    /// INVARIANT (fencing): asked right before every request that may have an effect.
+    async fn is_withdrawn(&self, permit: &Permit) -> bool {
+        let (Some(effect), Some(tenure)) = (permit.effect(), permit.tenure()) else { return false };
         let workflow = effect.as_str().split('/').next().unwrap_or_default().to_owned();
-        let stop = self.journal.read(move |reader| reader.active_stop(&workflow)).await;
-        !matches!(stop, Ok::<_, JournalError>(None))
+        let tenure = tenure.clone();
+        let stop = self.journal.read(move |reader| {
+            reader.check_lease(&tenure.run, tenure.epoch)?;
+            reader.active_stop(&workflow)
+        });
+        !matches!(stop.await, Ok::<_, JournalError>(None))
     }
 
     fn unavailable(&self, status: u16, body: &[u8], attempts: u32) -> HttpError {

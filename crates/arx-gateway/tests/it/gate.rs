@@ -174,6 +174,23 @@ async fn a_stopped_workflow_is_denied_everything() {
 }
 
 #[tokio::test]
+async fn who_lost_the_run_to_another_process_is_refused_everything() {
+    let desk = Desk::new(vec![], vec![]);
+    let gate = gate(permit_all(), &desk).await;
+    let n_leaves = leaves(&gate).await.len();
+    let _other = gate.take_over().await;
+    for call in [
+        gate.write(CREATE, json!({}), "a/1/note").await.map(drop),
+        gate.read("desk.notes:read", json!({}), None).await.map(drop),
+    ] {
+        let error = call.unwrap_err();
+        assert!(matches!(error, GateError::Journal(JournalError::Fenced { .. })), "{error}");
+    }
+    assert_eq!((desk.n_performed(), state(&gate, "a/1/note").await), (0, None));
+    assert_eq!(leaves(&gate).await.len(), n_leaves, "nothing is recorded for it either");
+}
+
+#[tokio::test]
 async fn limits_and_threshold_escalate_and_an_approval_is_used_once() {
     let policy = json!({
         "risk_threshold": 100,

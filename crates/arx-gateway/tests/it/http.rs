@@ -226,21 +226,34 @@ async fn no_window_holds_more_than_the_limit() {
     assert!(begun.elapsed() < Duration::from_secs(31), "no longer than the limit forces");
 }
 
-#[tokio::test]
-async fn a_stop_holds_for_a_write_that_waits_for_its_turn() {
+/// A write that was permitted waits for its turn; what happens meanwhile withdraws it.
+async fn check_withdrawn(meanwhile: impl AsyncFnOnce(&TestGate)) {
     const LATER: &str =
         "HTTP/1.1 429 Slow\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let (url, seen) = serve(vec![Serve::Reply(LATER), Serve::Reply(OK)]).await;
     let desk = Desk::new(vec![Do::Post], vec![]);
     let gate = TestGate::new(desk, environment(&url), Value::Null, None).await;
-    let stop = async {
+    let waits = async {
         while seen.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        gate.journal.write(|tx| tx.stop_workflow("test", "alice", "drill")).await.unwrap();
+        meanwhile(&gate).await;
     };
-    let (result, ()) = tokio::join!(gate.write("desk.notes:create", json!({}), "a/1/note"), stop);
+    let (result, ()) = tokio::join!(gate.write("desk.notes:create", json!({}), "a/1/note"), waits);
     let error = result.unwrap_err().to_string();
-    assert!(error.contains("was stopped before the request was sent"), "{error}");
+    assert!(error.contains("before the request was sent"), "{error}");
     assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_holds_for_a_write_that_waits_for_its_turn() {
+    check_withdrawn(async |gate| {
+        gate.journal.write(|tx| tx.stop_workflow("test", "alice", "drill")).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_that_waits_for_its_turn_is_not_sent_once_another_process_has_the_run() {
+    check_withdrawn(async |gate| drop(gate.take_over().await)).await;
 }

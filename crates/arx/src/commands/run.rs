@@ -69,7 +69,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         Some(scenario) => simulated(scenario)?,
     };
     let (manifest, workflow) = interrupt.unless(prepare(ctx, &args)).await?;
-    let mut launch = Launch::open(ctx, world, &workflow.name).await?;
+    let launch = Launch::open(ctx, world, &workflow.name).await?;
     let ready = interrupt.unless(launch.ready(&manifest, &workflow.inputs)).await?;
     launch.hold_to_endpoints(&ready, args.dry_run).await?;
     for warning in &ready.warnings {
@@ -93,7 +93,6 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         } else {
             format!("finishing {} first, which began with another version or inputs", run.id)
         });
-        launch.announce(&run.id);
         let ready_for_it = if is_same {
             None
         } else {
@@ -102,10 +101,10 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
             let hint = format!("or give that run up with `arx runs cancel {}`", run.id);
             Some(ready.map_err(|error| error.hint(hint))?)
         };
-        start::resume(launch.journal(), &run.id, ctx.actor()).await?;
+        let lease = launch.resume(&run.id).await?;
         let ready = ready_for_it.as_ref().unwrap_or(&ready);
-        let report =
-            launch.drive(ready, &recorded.workflow, &recorded.run, &progress, &interrupt).await?;
+        let owned = (&recorded.run, &lease);
+        let report = launch.drive(ready, &recorded.workflow, owned, &progress, &interrupt).await?;
         let goes_on = match report.status {
             RunStatus::Succeeded | RunStatus::Failed | RunStatus::NeedsAttention => !is_same,
             RunStatus::Parked
@@ -121,9 +120,8 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
 
     let new =
         start::new_run(ctx.clock().as_ref(), launch.world().clone(), ctx.actor(), args.dry_run);
-    launch.announce(&new.id);
-    launch.begin(&workflow, &new).await?;
-    let report = launch.drive(&ready, &workflow, &new, &progress, &interrupt).await?;
+    let lease = launch.begin(&workflow, &new).await?;
+    let report = launch.drive(&ready, &workflow, (&new, &lease), &progress, &interrupt).await?;
     Ok(finish(ctx, &report))
 }
 

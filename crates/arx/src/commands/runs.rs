@@ -206,7 +206,7 @@ async fn resume(ctx: &Context, id: &RunId) -> Result<ExitCode, CommandError> {
     let interrupt = Interrupt::listen(ctx.output(), super::run::STOPPING)?;
     let run = find(ctx, id).await?;
     refuse_ended(&run)?;
-    let mut launch = Launch::open(ctx, run.world.clone(), &run.workflow).await?;
+    let launch = Launch::open(ctx, run.world.clone(), &run.workflow).await?;
     let recorded = start::recorded(launch.journal(), &run, &specs())
         .await
         .map_err(|error| super::run::of_recorded(error, id.as_str()))?;
@@ -221,21 +221,18 @@ async fn resume(ctx: &Context, id: &RunId) -> Result<ExitCode, CommandError> {
         tracing::enabled!(tracing::Level::DEBUG),
         std::io::stderr().is_terminal(),
     ));
-    launch.announce(id);
-    start::resume(launch.journal(), id, ctx.actor()).await?;
-    let report =
-        launch.drive(&ready, &recorded.workflow, &recorded.run, &progress, &interrupt).await?;
+    let lease = launch.resume(id).await?;
+    let owned = (&recorded.run, &lease);
+    let report = launch.drive(&ready, &recorded.workflow, owned, &progress, &interrupt).await?;
     Ok(super::run::finish(ctx, &report))
 }
 
 async fn cancel(ctx: &Context, id: &RunId) -> Result<ExitCode, CommandError> {
     let run = find(ctx, id).await?;
     refuse_ended(&run)?;
-    let lock = arx_engine::RunLock::take(ctx.state_dir(), &run.workflow, run.world.as_str());
-    let _lock = lock.map_err(|error| {
-        CommandError::denied(error.to_string()).hint("interrupt that process first, with Ctrl-C")
-    })?;
-    let withdrawn = start::cancel(ctx.journal()?, id, ctx.actor()).await?;
+    let withdrawn = start::cancel(ctx.journal()?, ctx.process()?, id, ctx.actor())
+        .await
+        .map_err(crate::launch::of_engine)?;
     let output = ctx.output();
     if ctx.is_json() {
         output.document(&json!({

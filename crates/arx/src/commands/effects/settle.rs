@@ -1,13 +1,14 @@
 //! `arx effects settle`: a human decides what nobody could find out.
 //!
-//! INVARIANT (nobody else decides meanwhile): the workflow's lock is held, so that no living run
-//! looks the same effect up, and the journal takes the settlement only for the attempt that was
-//! shown.
+//! INVARIANT (nobody else decides meanwhile): the settlement is recorded only while nobody drives
+//! the workflow, whoever drove it before is fenced off in the same transaction, and the journal
+//! takes it only for the attempt that was shown.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use arx_audit::LeafKind;
-use arx_engine::{OwnerError, RunLock};
+use arx_engine::{EngineError, start};
 use arx_journal::{
     Effect, EffectFilter, Journal, JournalError, LeafDraft, Packed, Run, SettleOutcome, Settlement,
 };
@@ -18,6 +19,7 @@ use super::{is_same, needing_attention};
 use crate::command_error::CommandError;
 use crate::commands::lookup;
 use crate::context::Context;
+use crate::launch::of_engine;
 use crate::output::printable;
 
 /// Candidates that are named when a name fits several effects.
@@ -66,21 +68,24 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     let result = result(&args, &who)?;
     let journal = lookup::journal(ctx)?;
     let effect = find(journal, &args.effect).await?;
-    let lock = RunLock::take(ctx.state_dir(), &effect.workflow, effect.world.as_str());
-    let _alone = lock.map_err(|error| match error {
-        OwnerError::Alive { .. } => CommandError::denied(error.to_string())
-            .code("ARX-E030")
-            .hint("a living run settles its effects itself; wait for its end"),
-        OwnerError::Io { .. } => CommandError::internal(error.to_string()),
-    })?;
+    let process = Arc::clone(ctx.process()?);
+    start::refuse_driven(journal, &process, &effect.workflow, &effect.world)
+        .await
+        .map_err(of_engine)?;
     let run = of_run(journal, &effect).await?;
     refuse_what_is_settled(journal, &effect).await?;
 
     let settlement = settlement(&effect, result.as_ref(), &who, reason.as_deref())?;
     let leaf = leaf(&run, &effect, result.as_ref(), &who, reason.as_deref());
-    let (world, key) = (effect.world.clone(), effect.key.clone());
-    let outcome =
-        journal.write(move |tx| tx.settle_effect(&world, &key, &settlement, leaf)).await?;
+    let (workflow, world) = (effect.workflow.clone(), effect.world.clone());
+    let key = effect.key.clone();
+    let outcome = journal.try_write(move |tx| {
+        if let Some(lease) = tx.fence_off(&workflow, &world, &process)? {
+            return Err(EngineError::Held { workflow, lease });
+        }
+        Ok(tx.settle_effect(&world, &key, &settlement, leaf)?)
+    });
+    let outcome = outcome.await.map_err(of_engine)?;
     if let SettleOutcome::Refused(present) = outcome {
         let now = present.state.as_str();
         return Err(CommandError::denied(format!("`{}` is {now} meanwhile", present.key))
@@ -153,7 +158,8 @@ async fn of_run(journal: &Journal, effect: &Effect) -> Result<Run, CommandError>
     run.ok_or_else(|| CommandError::internal(format!("run `{}` is not in the record", effect.run)))
 }
 
-/// With the lock held, an intent without outcome was left behind, whatever its run's status says.
+/// Where nobody drives the workflow, an intent without outcome was left behind, whatever its run's
+/// status says.
 async fn refuse_what_is_settled(journal: &Journal, effect: &Effect) -> Result<(), CommandError> {
     let name = lookup::log_key(&effect.world, &effect.key);
     if let Some(cover) = &effect.covered_by {
