@@ -33,6 +33,35 @@ pub enum FindingKind {
     Invariant,
 }
 
+/// What a finding looks like, where the evidence says more than that something is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A disk, a cable or memory: what is there is not what any program wrote.
+    Corruption,
+    /// Somebody with access: what is there is well-formed, and contradicts what was recorded.
+    Tampering,
+    /// Either, or neither.
+    Unclear,
+}
+
+impl Cause {
+    /// Returns the word that stands in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Corruption => "corruption",
+            Self::Tampering => "tampering",
+            Self::Unclear => "unclear",
+        }
+    }
+
+    /// Says what several findings together look like. Damage explains what is missing or does not
+    /// fit elsewhere, so where there is any, nothing else is held against a person.
+    pub fn of_all(causes: impl IntoIterator<Item = Self>) -> Option<Self> {
+        causes.into_iter().min()
+    }
+}
+
 /// One thing that a check found wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -93,6 +122,14 @@ pub enum Finding {
     StoredHash {
         /// The first leaf for which they differ.
         seq: u64,
+    },
+    /// One flipped bit is all that is wrong with a leaf, or with the hash stored for it.
+    #[error("{what} {seq} is damaged: with one bit flipped back it is what was recorded")]
+    Flipped {
+        /// The leaf.
+        seq: u64,
+        /// Which of the two, e.g. `leaf`.
+        what: &'static str,
     },
     /// The leaves do not give the root that was signed.
     #[error(
@@ -261,6 +298,7 @@ impl Finding {
             Self::Storage { .. }
             | Self::StoredHashes { .. }
             | Self::Leaf { .. }
+            | Self::Flipped { .. }
             | Self::Bundle(_) => FindingKind::Unreadable,
             Self::Missing { .. }
             | Self::OutOfOrder { .. }
@@ -280,12 +318,55 @@ impl Finding {
         }
     }
 
+    /// Returns what it looks like, taken by itself.
+    pub fn cause(&self) -> Cause {
+        match self {
+            // No program writes what cannot be read, and no person flips one bit.
+            Self::Storage { .. } | Self::StoredHashes { .. } | Self::Flipped { .. } => {
+                Cause::Corruption
+            }
+            Self::Leaf { source, .. } => match source {
+                LeafError::Parse { .. } | LeafError::NotCanonical => Cause::Corruption,
+                // These are JSON, and may be those of a newer version.
+                LeafError::Encode { .. }
+                | LeafError::Version { .. }
+                | LeafError::TooLarge { .. }
+                | LeafError::Number { .. }
+                | LeafError::TooDeep { .. }
+                | LeafError::Digest { .. }
+                | LeafError::FactorName
+                | LeafError::Empty { .. } => Cause::Unclear,
+            },
+            // Everything can be read, and is not what was recorded.
+            Self::Missing { .. }
+            | Self::OutOfOrder { .. }
+            | Self::SeqInside { .. }
+            | Self::StoredHash { .. }
+            | Self::Root { .. }
+            | Self::Fork { .. }
+            | Self::OtherRun { .. }
+            | Self::RunCount { .. } => Cause::Tampering,
+            // A file that was damaged on its way, an older backup, the wrong key, or a fault of the
+            // program.
+            Self::Bundle(_)
+            | Self::Inclusion { .. }
+            | Self::Consistency { .. }
+            | Self::Mismatch { .. }
+            | Self::Truncated { .. }
+            | Self::Checkpoint { .. }
+            | Self::Pinned { .. }
+            | Self::NoConsistency { .. }
+            | Self::Invariant { .. } => Cause::Unclear,
+        }
+    }
+
     /// Returns the leaf that it is about, if it is about one.
     pub fn seq(&self) -> Option<u64> {
         match self {
             Self::Leaf { seq, .. }
             | Self::SeqInside { seq, .. }
             | Self::StoredHash { seq }
+            | Self::Flipped { seq, .. }
             | Self::Inclusion { seq, .. }
             | Self::OtherRun { seq, .. }
             | Self::RunCount { seq, .. }
@@ -309,8 +390,9 @@ impl Finding {
 
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut fields = to.serialize_struct("Finding", 3)?;
+        let mut fields = to.serialize_struct("Finding", 4)?;
         fields.serialize_field("kind", &self.kind())?;
+        fields.serialize_field("cause", &self.cause())?;
         fields.serialize_field("seq", &self.seq())?;
         fields.serialize_field("message", &self.to_string())?;
         fields.end()

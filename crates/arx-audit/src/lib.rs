@@ -13,6 +13,7 @@ pub mod bundle;
 mod canonical;
 mod checkpoint;
 mod finding;
+mod flip;
 #[cfg(test)]
 mod golden;
 mod invariants;
@@ -27,7 +28,7 @@ pub use canonical::{CanonicalError, INTEGER_MAX, canonical, sha256_hex};
 pub use checkpoint::{
     Checkpoint, CheckpointError, KeyError, SigningKey, origin_of, verify_checkpoint,
 };
-pub use finding::{Finding, FindingKind, Violation};
+pub use finding::{Cause, Finding, FindingKind, Violation};
 pub use leaf::{
     Action, LEAF_BYTES_MAX, LEAF_VERSION, Leaf, LeafError, LeafKind, Risk, RiskClass, Verdict,
     Workflow,

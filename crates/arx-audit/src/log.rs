@@ -16,7 +16,8 @@ use serde::Serialize;
 
 use crate::{
     BoxError, Leaf, LeafError, checkpoint,
-    finding::{Finding, Findings},
+    finding::{Cause, Finding, Findings},
+    flip,
     invariants::{Observer, Scope},
     leaf::LeafKind,
     tree::{self, Frontier, Hash, HashStore},
@@ -62,6 +63,11 @@ impl LogReport {
     pub fn is_ok(&self) -> bool {
         self.findings.is_empty()
     }
+
+    /// Says what the findings together look like, if there are any.
+    pub fn cause(&self) -> Option<Cause> {
+        Cause::of_all(self.findings.iter().map(Finding::cause))
+    }
 }
 
 /// Checks a whole log.
@@ -103,12 +109,21 @@ struct Pass<'a> {
     observer: Observer,
     n_of_kind: BTreeMap<LeafKind, u64>,
     /// Hashes that the leaves give and that are not compared with the stored ones yet.
-    uncompared: Vec<(u64, u64, Hash)>,
+    uncompared: Vec<Derived>,
     next: u64,
     /// After the first wrong root every later one is wrong too; only the first is news.
     is_root_wrong: bool,
     is_hash_wrong: bool,
     is_cut_short: bool,
+}
+
+/// A hash that a leaf gives.
+struct Derived {
+    seq: u64,
+    index: u64,
+    hash: Hash,
+    /// The bytes of the leaf, beside its own hash; absent where they are too many.
+    bytes: Option<Vec<u8>>,
 }
 
 struct SignedRoot {
@@ -168,8 +183,9 @@ impl<'a> Pass<'a> {
             self.next = seq.saturating_add(1);
         }
         // The tree counts the leaves that are there, so that a gap shows at the next checkpoint.
+        let mut kept = (bytes.len() <= flip::FLIPPED_BYTES_MAX).then(|| bytes.to_vec());
         for (index, hash) in self.frontier.push(tree::leaf_hash(bytes)) {
-            self.uncompared.push((seq, index, hash));
+            self.uncompared.push(Derived { seq, index, hash, bytes: kept.take() });
         }
         if self.uncompared.len() >= COMPARE_LEAVES {
             self.compare_hashes();
@@ -209,22 +225,22 @@ impl<'a> Pass<'a> {
     fn compare_hashes(&mut self) {
         let hashes = std::mem::take(&mut self.uncompared);
         let Some(store) = self.checks.hashes else { return };
-        let Some((seq, ..)) = hashes.last() else { return };
+        let Some(seq) = hashes.last().map(|last| last.seq) else { return };
         if self.is_hash_wrong {
             return;
         }
-        let indexes: Vec<u64> = hashes.iter().map(|(_, index, _)| *index).collect();
+        let indexes: Vec<u64> = hashes.iter().map(|derived| derived.index).collect();
         match tree::read(store, &indexes) {
             Ok(stored) => {
                 let mut pairs = hashes.iter().zip(stored);
-                if let Some(((seq, ..), _)) = pairs.find(|((_, _, hash), old)| hash != old) {
+                if let Some((derived, old)) = pairs.find(|(derived, old)| derived.hash != *old) {
                     self.is_hash_wrong = true;
-                    self.findings.add(Finding::StoredHash { seq: *seq });
+                    self.findings.add(unlike(derived, old));
                 }
             }
             Err(source) => {
                 self.is_hash_wrong = true;
-                self.findings.add(Finding::StoredHashes { seq: *seq, source });
+                self.findings.add(Finding::StoredHashes { seq, source });
             }
         }
     }
@@ -246,4 +262,17 @@ impl<'a> Pass<'a> {
             n_left_out: self.findings.n_left_out,
         }
     }
+}
+
+/// What it is called that a stored hash is not the one that its leaf gives.
+fn unlike(derived: &Derived, stored: Hash) -> Finding {
+    let seq = derived.seq;
+    let fits = |tried: &[u8]| tree::leaf_hash(tried) == stored;
+    if derived.bytes.as_deref().is_some_and(|bytes| flip::one_bit_off(bytes, fits)) {
+        return Finding::Flipped { seq, what: "leaf" };
+    }
+    if flip::differ_in_one_bit(&derived.hash, &stored) {
+        return Finding::Flipped { seq, what: "a stored hash of leaf" };
+    }
+    Finding::StoredHash { seq }
 }

@@ -23,8 +23,6 @@ use crate::{Journal, JournalError, Reader, Tx};
 
 /// The most leaves that one listing returns.
 pub const LEAVES_LISTED_MAX: usize = 10_000;
-/// The most problems of each sort that a check of the storage lists.
-const PROBLEMS_LISTED_MAX: u64 = 20;
 /// The field of a leaf's detail that says how far the clock was behind the leaf before.
 const CLOCK_BEHIND: &str = "clock_behind_us";
 /// The field of a run leaf's detail that counts the run's earlier leaves, so that a bundle that
@@ -293,7 +291,10 @@ impl Tx<'_> {
 
     /// Signs the log as it is now; the last checkpoint again when nothing was appended since, and
     /// nothing when the log is empty.
-    fn checkpoint(&mut self, key: &SigningKey) -> Result<Option<StoredCheckpoint>, JournalError> {
+    pub(crate) fn checkpoint(
+        &mut self,
+        key: &SigningKey,
+    ) -> Result<Option<StoredCheckpoint>, JournalError> {
         let tail = self.load_tail()?;
         let size = tail.frontier.size();
         if let Some(last) = self.last_checkpoint()?
@@ -400,30 +401,6 @@ impl Reader<'_> {
         Ok(arx_audit::verify_log(checks, &mut leaves))
     }
 
-    /// What is wrong with the database itself, as sentences: torn pages, rows without the row
-    /// they refer to, leaves that would be looked for in vain. Empty when all is well.
-    pub fn check_storage(&self) -> Result<Vec<String>, JournalError> {
-        let limit = signed(PROBLEMS_LISTED_MAX);
-        let mut found: Vec<String> =
-            self.rows("SELECT * FROM pragma_integrity_check LIMIT ?1", [limit], |row| row.get(0))?;
-        found.retain(|line| line != "ok");
-        let orphans = "SELECT DISTINCT \"table\", parent FROM pragma_foreign_key_check LIMIT ?1";
-        found.extend(self.rows(orphans, [limit], |row| {
-            let (table, parent): (String, String) = (row.get(0)?, row.get(1)?);
-            Ok(format!("a row of `{table}` refers to one of `{parent}` that is not there"))
-        })?);
-        // The columns beside a leaf's bytes only find it; one that says something else hides it.
-        let misfiled = "SELECT seq FROM leaves WHERE CASE WHEN json_valid(CAST(bytes AS TEXT)) \
-                        THEN (CAST(bytes AS TEXT) ->> '$.kind') IS NOT kind \
-                        OR (CAST(bytes AS TEXT) ->> '$.run') IS NOT run ELSE 1 END \
-                        ORDER BY seq LIMIT ?1";
-        found.extend(self.rows(misfiled, [limit], |row| {
-            let seq: i64 = row.get(0)?;
-            Ok(format!("leaf {seq} is filed under a run or kind that it does not name"))
-        })?);
-        Ok(found)
-    }
-
     fn bundle(
         &self,
         run: &RunId,
@@ -499,14 +476,6 @@ impl Journal {
     pub async fn verify(&self, earlier: Vec<String>) -> Result<LogReport, JournalError> {
         let vkey = self.vkey().to_owned();
         self.read(move |reader| reader.verify(&vkey, &earlier)).await
-    }
-
-    /// Checks the database itself; see [`Reader::check_storage`].
-    ///
-    /// # Errors
-    /// When the database is too damaged to be asked.
-    pub async fn check_storage(&self) -> Result<Vec<String>, JournalError> {
-        self.read(|reader| reader.check_storage()).await
     }
 }
 
