@@ -20,6 +20,9 @@ use crate::SimClock;
 /// The workflow that every test call is made by; effect keys begin with it.
 pub const WORKFLOW: &str = "test";
 
+/// Longer than any test.
+const LEASE: Duration = Duration::from_secs(24 * 3600);
+
 /// One connector behind a gate whose policy permits everything, over a journal in a temporary
 /// directory.
 pub struct TestGate {
@@ -96,7 +99,7 @@ impl TestGate {
         let claim = journal.write(move |tx| {
             tx.put_workflow_version(&version)?;
             tx.start_run(&run)?;
-            tx.claim_run(&run.id, &process, Duration::MAX)
+            tx.claim_run(&run.id, &process, LEASE)
         });
         match claim.await.expect("a run") {
             Claim::Granted(lease) => ctx.epoch = lease.epoch,
@@ -145,7 +148,7 @@ impl TestGate {
         let state = StateDir::open(self.state_dir()).expect("a state directory");
         let other = Arc::new(Process::register(&state).expect("a process"));
         let (run, process) = (self.ctx.run.clone(), Arc::clone(&other));
-        let claim = self.journal.write(move |tx| tx.claim_run(&run, &process, Duration::MAX));
+        let claim = self.journal.write(move |tx| tx.claim_run(&run, &process, LEASE));
         let claimed = claim.await.expect("a claim");
         assert!(matches!(claimed, Claim::Granted(_)), "{claimed:?}");
         other
