@@ -112,13 +112,22 @@ impl Reader<'_> {
             );
             for row in self.rows(&sql, [], name_of)? {
                 let leaf = (table == "leaves").then(|| row.parse().ok()).flatten();
+                let cause = self.cause_of(leaf)?;
                 let message = format!(
                     "row `{row}` of `{table}` is not as it was written: its checksum is wrong"
                 );
-                found.push(Damage::of(Cause::Corruption, &table, row, leaf, message));
+                found.push(Damage::of(cause, &table, row, leaf, message));
             }
         }
         Ok(found)
+    }
+
+    /// A wrong checksum is damage, unless the row is a leaf that reads as one: bytes that broke by
+    /// themselves are hardly ever the one spelling of something else.
+    fn cause_of(&self, leaf: Option<u64>) -> Result<Cause, JournalError> {
+        let stored = leaf.map(|seq| self.leaf(seq)).transpose()?.flatten();
+        let reads = stored.is_some_and(|leaf| leaf.decode().is_ok());
+        Ok(if reads { Cause::Unclear } else { Cause::Corruption })
     }
 
     /// Rows that refer to one that is not there.

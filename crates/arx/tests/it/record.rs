@@ -62,16 +62,30 @@ fn a_sound_record_verifies() {
 fn a_changed_leaf_is_found_and_told_from_a_damaged_disk() {
     let home = Home::new();
     ran(&home);
-    tamper(&home, "\"rule\":\"page\"", "\"rule\":\"pace\"");
+    tamper(&home, "\"rule\":\"page\"", "\"rule\":\"open\"");
     let verified = home.arx(&["audit", "verify", "--json"]);
     let report = finds(&verified, "tampered");
-    assert_eq!(report["storage"], serde_json::json!([]), "the disk is well: {report:#}");
+    assert_eq!(report["looks_like"], "tampering", "{report:#}");
     let people = home.arx(&["audit", "verify"]).code(1).stdout;
     assert!(people.contains("the record does not hold"), "{people}");
     assert!(people.contains("to do: stop ARX, keep the state directory as it is"), "{people}");
     assert!(!people.contains("the database is damaged"), "{people}");
     // It is shown as what it is, and nothing stumbles over it.
     home.arx(&["audit", "log", "--limit", "100"]).code(0);
+}
+
+#[test]
+fn a_flipped_bit_of_a_leaf_is_told_from_a_changed_word() {
+    let home = Home::new();
+    ran(&home);
+    // `g` and `c` differ in one bit.
+    tamper(&home, "\"rule\":\"page\"", "\"rule\":\"pace\"");
+    let verified = home.arx(&["audit", "verify", "--json"]);
+    let report = finds(&verified, "unreadable");
+    assert_eq!(report["looks_like"], "corruption", "{report:#}");
+    let people = home.arx(&["audit", "verify"]).code(1).stdout;
+    assert!(people.contains("with one bit flipped back it is what was recorded"), "{people}");
+    assert!(people.contains("it looks like corruption"), "{people}");
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! `arx audit verify`: everything derived again from what is stored.
 //!
-//! What is wrong with the database and what is wrong with the record are told apart: a disk to
-//! replace is no crime, and a changed leaf is no broken disk.
+//! What is wrong with the database and what is wrong with the record are told apart, and so is what
+//! a disk did from what a person did, where the evidence says: a disk to replace is no crime, and a
+//! changed leaf is no broken disk.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use arx_audit::{FindingKind, LogReport};
+use arx_audit::{Cause, Finding, FindingKind, LogReport};
+use arx_journal::{Damage, Journal, JournalError};
 use serde_json::json;
 
 use super::files;
@@ -41,9 +43,11 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         .map(|path| files::read_checkpoint(path))
         .collect::<Result<Vec<_>, _>>()?;
     let journal = lookup::journal(ctx)?;
-    let damage = journal.check_storage().await?;
+    let damage = scrub(journal).await?;
     let report = journal.verify(earlier).await?;
     let holds = damage.is_empty() && report.is_ok();
+    let causes = damage.iter().map(|damage| damage.cause);
+    let cause = Cause::of_all(causes.chain(report.findings.iter().map(Finding::cause)));
     if ctx.is_json() {
         ctx.output().document(&json!({
             "ok": holds,
@@ -58,12 +62,14 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
             "findings": report.findings,
             "findings_left_out": report.n_left_out,
             "storage": damage,
+            "looks_like": cause,
         }));
     } else {
         let paint = ctx.output().paint();
         let mut text = head(&report, journal.vkey(), args.checkpoint.len(), paint);
         text.push_str(&storage(&damage, paint));
         text.push_str(&findings(&report, paint));
+        text.push_str(&cause.map(|cause| looks_like(cause, paint)).unwrap_or_default());
         if holds && args.checkpoint.is_empty() {
             let note = "  a log that its operator wrote anew is found with a checkpoint kept elsewhere:\n  \
                         arx audit checkpoint -o FILE, then arx audit verify --checkpoint FILE\n";
@@ -72,6 +78,20 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         ctx.output().data(&text);
     }
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A database that is too damaged to be asked is one more thing to tell, beside the record.
+async fn scrub(journal: &Journal) -> Result<Vec<Damage>, JournalError> {
+    match journal.scrub().await {
+        Err(error @ JournalError::Corrupt { .. }) => Ok(vec![Damage {
+            cause: Cause::Corruption,
+            table: None,
+            row: None,
+            leaf: None,
+            message: error.to_string(),
+        }]),
+        scrubbed => scrubbed,
+    }
 }
 
 fn head(report: &LogReport, vkey: &str, n_given: usize, paint: Paint) -> String {
@@ -98,19 +118,49 @@ fn head(report: &LogReport, vkey: &str, n_given: usize, paint: Paint) -> String 
     text
 }
 
-fn storage(damage: &[String], paint: Paint) -> String {
-    if damage.is_empty() {
-        return String::new();
+fn storage(damage: &[Damage], paint: Paint) -> String {
+    let mut text = String::new();
+    for (title, is_torn) in
+        [("the database is damaged", true), ("the tables do not say what the log says", false)]
+    {
+        let of_sort = damage.iter().filter(|damage| (damage.cause == Cause::Corruption) == is_torn);
+        let lines: Vec<&str> = of_sort.flat_map(|damage| damage.message.lines()).collect();
+        if lines.is_empty() {
+            continue;
+        }
+        text.push_str(&format!("\n{}\n", paint.red(title)));
+        for line in lines.iter().take(SHOWN_MAX) {
+            text.push_str(&format!("  {}\n", printable(line)));
+        }
+        if let Some(more) = lines.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
+            text.push_str(&format!("  and {more} more\n"));
+        }
     }
-    let mut text = format!("\n{}\n", paint.red("the database is damaged"));
-    for line in damage.iter().flat_map(|problem| problem.lines()).take(SHOWN_MAX) {
-        text.push_str(&format!("  {}\n", printable(line)));
-    }
-    text.push_str(
-        "  to do: stop ARX, copy the state directory aside, check the disk, restore a backup;\n  \
-         then verify it with a checkpoint that was kept elsewhere\n",
-    );
     text
+}
+
+/// What it all looks like, and what to do first.
+fn looks_like(cause: Cause, paint: Paint) -> String {
+    let (title, why, advice) = match cause {
+        Cause::Corruption => (
+            "it looks like corruption",
+            "something is there that no program wrote: a torn page, a wrong checksum, a flipped bit",
+            "stop ARX, copy the state directory aside, check the disk and the memory, restore both \
+             arx.db and audit.key from a backup, and verify that with a checkpoint kept elsewhere",
+        ),
+        Cause::Tampering => (
+            "it looks like tampering",
+            "everything can be read and is whole, and contradicts what was recorded",
+            "stop ARX and change nothing; work on a copy: export the evidence of the runs named, \
+             compare with a backup and with a checkpoint kept elsewhere, and ask who had access",
+        ),
+        Cause::Unclear => (
+            "it may be damage, tampering, an older backup or a fault of ARX",
+            "nothing here tells one from the other",
+            "stop ARX, copy the state directory aside, and compare with a checkpoint kept elsewhere",
+        ),
+    };
+    format!("\n{}\n  why: {why}\n  to do: {advice}\n", paint.red(title))
 }
 
 fn findings(report: &LogReport, paint: Paint) -> String {
