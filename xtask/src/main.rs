@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tasks tell how they go")]
 
 mod clients;
+mod faults;
 mod fuzz;
 mod peers;
 mod run;
@@ -31,6 +32,7 @@ usage: cargo xtask <task>
   deny      licences, bans and sources of dependencies
   demo      the README's commands, twice, and their evidence checked by other software
   clients   the vendors' own client libraries against the simulators
+  faults    both workflows under every fault, as docs/reliability.md has them: faults [--help]
   fuzz      every parser of outside bytes on its kept corpus and beyond: fuzz [<target>…]
   peers     the escalation beside the same job on DBOS, under faults; peers-smoke: two rows of it
   wheel     build the Python wheel, install it, run it
@@ -51,6 +53,7 @@ fn main() -> Result<()> {
                 "demo",
                 "clients",
                 "wheel",
+                "faults-check",
                 "peers-smoke",
                 "fuzz",
             ];
@@ -77,6 +80,8 @@ fn timed(task: &str) -> Result<()> {
         "deny" => deny(),
         "demo" => demo(),
         "clients" => clients::check(),
+        "faults" => faults::faults(&env::args().skip(2).collect::<Vec<_>>()),
+        "faults-check" => faults::faults(&["--check".to_owned()]),
         "fuzz" => fuzz::fuzz(&env::args().skip(2).collect::<Vec<_>>()),
         "peers" => peers::table(),
         "peers-smoke" => peers::smoke(),

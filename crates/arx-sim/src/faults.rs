@@ -138,6 +138,10 @@ pub(crate) enum Fault {
     IgnoredFields(Vec<String>),
     /// Somebody edits a ServiceNow record just after it was read.
     EditedMeanwhile,
+    /// The request arrives twice, and the second reply is the one that comes back.
+    Twice,
+    /// Every row of the reply comes twice.
+    Doubled,
 }
 
 /// How a page lies about the next one.
@@ -218,6 +222,8 @@ const FAULTS: &[(&str, &[Vendor], Reader)] = &[
         if names.iter().any(String::is_empty) { Err("write field names joined by +") } else { Ok(Fault::IgnoredFields(names)) }
     }),
     ("edited-meanwhile", &[Vendor::ServiceNow], |v| bare(v, Fault::EditedMeanwhile)),
+    ("twice", &[], |v| bare(v, Fault::Twice)),
+    ("doubled", &[], |v| bare(v, Fault::Doubled)),
 ];
 
 fn names() -> String {
@@ -274,9 +280,10 @@ impl Fault {
             | Self::TransactionCancelled { .. }
             | Self::Hibernating
             | Self::IgnoredFields(_)
-            | Self::EditedMeanwhile => Stage::Within,
+            | Self::EditedMeanwhile
+            | Self::Twice => Stage::Within,
             Self::ErrorAfter | Self::DropAfter => Stage::Committed,
-            Self::Truncate | Self::Cut => Stage::Reply,
+            Self::Truncate | Self::Cut | Self::Doubled => Stage::Reply,
         }
     }
 

@@ -19,6 +19,7 @@ mod jira;
 mod ledger;
 mod pagerduty;
 mod qualys;
+mod rows;
 mod server;
 mod servicenow;
 mod tls;

@@ -27,6 +27,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::faults::{Fault, Stage};
 use crate::http::{Payload, Reply, Request, pairs, route};
+use crate::rows;
 use crate::world::{Refusal, Service, World};
 
 #[expect(clippy::disallowed_types, reason = "the accepting side: it connects to nobody")]
@@ -165,7 +166,13 @@ async fn served(
 
     let within = faults.strike(world.shared.now(), vendor, operation, Stage::Within);
     let mut reply = match found {
-        Some((_, open)) => service.answer(request, operation, &open, &within),
+        Some((_, open)) => {
+            if within.contains(&Fault::Twice) {
+                // What the first of the two was told is lost on the way.
+                drop(service.answer(request, operation, &open, &within));
+            }
+            service.answer(request, operation, &open, &within)
+        }
         None => service.missing(request),
     };
     if reply.committed {
@@ -178,9 +185,32 @@ async fn served(
     }
     if let Some(fault) = faults.strike(world.shared.now(), vendor, operation, Stage::Reply).first()
     {
-        return Ok(shortened(reply, *fault == Fault::Truncate).await);
+        return Ok(match fault {
+            Fault::Doubled => doubled(reply).await,
+            _ => shortened(reply, *fault == Fault::Truncate).await,
+        });
     }
     Ok(reply.into_response())
+}
+
+/// The whole body of a reply.
+async fn whole(payload: Payload) -> Bytes {
+    match payload {
+        Payload::Whole(bytes) => bytes,
+        Payload::Stream(chunks) => {
+            let parts: Vec<Bytes> = chunks.collect().await;
+            parts.concat().into()
+        }
+    }
+}
+
+/// The reply with every row of its lists twice; one without a list as it is.
+async fn doubled(reply: Reply) -> Response<Body> {
+    let Reply { status, mut headers, payload, committed } = reply;
+    headers.retain(|(name, _)| *name != "content-length");
+    let body = whole(payload).await;
+    let body = rows::doubled(&body).unwrap_or(body);
+    Reply { status, headers, payload: Payload::Whole(body), committed }.into_response()
 }
 
 /// Half of the reply: `broken` promises the whole length and breaks off, else the short body is
@@ -188,13 +218,7 @@ async fn served(
 async fn shortened(reply: Reply, broken: bool) -> Response<Body> {
     let Reply { status, mut headers, payload, committed } = reply;
     headers.retain(|(name, _)| *name != "content-length");
-    let whole = match payload {
-        Payload::Whole(bytes) => bytes,
-        Payload::Stream(chunks) => {
-            let parts: Vec<Bytes> = chunks.collect().await;
-            parts.concat().into()
-        }
-    };
+    let whole = whole(payload).await;
     let half = whole.slice(..whole.len() / 2);
     let reply = Reply { status, headers, payload: Payload::Whole(half.clone()), committed };
     if !broken {
