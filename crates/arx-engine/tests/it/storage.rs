@@ -19,6 +19,8 @@ const TRIED: &[(Fault, bool, usize)] = &[
     (Fault::Locked, false, 5),
 ];
 
+/// By this write every read is done.
+const READS_END: u64 = 20;
 /// More writes than a run makes.
 const WRITES_MAX: u64 = 400;
 
@@ -76,8 +78,9 @@ async fn check(make: impl AsyncFn() -> TestWorld, n_effects: usize, every: usize
             assert!(written.values().all(|n| *n == 1), "{at}: {written:?}");
             let verified = world.verify().await;
             assert!(verified.is_ok(), "{at}: {:#?}", verified.findings);
-            if failed.is_ok() {
-                assert!(write > 20, "{at}: the run went on, or makes no more writes");
+            // A read whose findings cannot be kept fails as a read does, and the run goes on with
+            // what it has; whatever else cannot be written ends the process.
+            if failed.is_ok() && write > READS_END {
                 break;
             }
         }

@@ -16,4 +16,5 @@ mod outcomes;
 mod record;
 mod running;
 mod secrets;
+mod storage;
 mod verification;
