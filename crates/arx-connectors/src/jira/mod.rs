@@ -91,10 +91,8 @@ pub static SPEC: ConnectorSpec = ConnectorSpec {
 };
 
 /// The connector.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Jira {
-    /// Whatever an earlier process sent was sent before this.
-    started: Instant,
     site: OnceCell<Site>,
     projects: Mutex<BTreeMap<String, Arc<Project>>>,
     /// Creates that were begun and have no certain outcome.
@@ -111,19 +109,6 @@ struct Attempt {
     floor: Option<u64>,
     /// The last moment at which it can have been sent.
     since: Instant,
-}
-
-impl Default for Jira {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            site: OnceCell::new(),
-            projects: Mutex::default(),
-            unsettled: Mutex::default(),
-            conceded: Mutex::default(),
-            no_bulk: AtomicBool::new(false),
-        }
-    }
 }
 
 #[async_trait]
@@ -419,16 +404,16 @@ impl Jira {
         }
     }
 
-    /// What is known of a create; one of an earlier process was sent before this one began.
+    /// What is known of a create. One of another process, which may have ended or lost its run
+    /// just now, was sent before this one is first asked about it.
     fn attempt(&self, effect: &EffectKey) -> Attempt {
-        let earlier = Attempt { floor: None, since: self.started };
+        let unknown = Attempt { floor: None, since: Instant::now() };
         let mut unsettled = self.unsettled();
         if unsettled.len() < UNSETTLED_MAX {
-            return *unsettled.entry(effect.clone()).or_insert(earlier);
+            return *unsettled.entry(effect.clone()).or_insert(unknown);
         }
         // Not among those remembered, so it may have been sent just now.
-        let unremembered = Attempt { floor: None, since: Instant::now() };
-        unsettled.get(effect).copied().unwrap_or(unremembered)
+        unsettled.get(effect).copied().unwrap_or(unknown)
     }
 
     fn forget(&self, effect: &EffectKey) {
