@@ -87,6 +87,36 @@ fn action(bencher: divan::Bencher<'_, '_>, callers: u64) {
     });
 }
 
+/// What the gate asks first of every write: the effect by its key, with its checksum compared.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn effect(bencher: divan::Bencher<'_, '_>) {
+    let directory = TempDir::new().expect("a temporary directory");
+    let state = StateDir::open(&directory.path().join("state")).expect("a state directory");
+    let journal = Journal::open(&state, Arc::new(SystemClock)).expect("a journal");
+    Runtime::new().expect("a runtime").block_on(start(&journal));
+    let key: EffectKey = "demo/CVE-1/1/page".parse().expect("a key");
+    let params = json!({ "title": "CVE-2026-0001", "body": "a finding ".repeat(200) });
+    let intent = NewIntent {
+        world: World::live(),
+        key: key.clone(),
+        run: run_id(),
+        workflow: "demo".to_owned(),
+        operation: "pagerduty.incidents:create".parse().expect("an operation"),
+        params_sha256: Digest::of_bytes(b"params"),
+        params: Packed::json(&params).expect("packs"),
+        covers: Vec::new(),
+    };
+    let intended =
+        journal.write_blocking(move |tx| tx.intend_effect(&intent, draft(LeafKind::Intent)));
+    intended.expect("an intent");
+    bencher.counter(ItemsCount::new(WRITES)).bench_local(|| {
+        let read = journal.read_blocking(|reader| {
+            (0..WRITES).try_for_each(|_| reader.effect(&World::live(), &key).map(drop))
+        });
+        read.expect("an effect");
+    });
+}
+
 fn run(
     bencher: divan::Bencher<'_, '_>,
     callers: u64,

@@ -12,11 +12,11 @@ use crate::world::{PATCHES, TestWorld};
 /// How a write fails, whether those after it fail too, and how many writes lie between two tries.
 const TRIED: &[(Fault, bool, usize)] = &[
     (Fault::Full, false, 1),
-    (Fault::Full, true, 5),
+    (Fault::Full, true, 9),
     (Fault::CommitLost, false, 1),
     (Fault::CommitKept, false, 1),
-    (Fault::Io, false, 5),
-    (Fault::Locked, false, 5),
+    (Fault::Io, false, 9),
+    (Fault::Locked, false, 9),
 ];
 
 /// By this write every read is done.
@@ -94,5 +94,5 @@ async fn nothing_is_sent_unannounced_or_twice_wherever_the_storage_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_ticket_is_written_to_unannounced_or_twice_wherever_the_storage_fails() {
-    check(patches, 4, 3).await;
+    check(patches, 4, 4).await;
 }
