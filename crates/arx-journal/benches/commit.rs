@@ -9,11 +9,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arx_audit::LeafKind;
 use arx_journal::{
-    Journal, LeafDraft, NewDecision, NewIntent, NewRun, Packed, StateDir, SystemClock, Tx,
-    WorkflowVersion, World,
+    Claim, Journal, LeafDraft, NewDecision, NewIntent, NewRun, Packed, Process, StateDir,
+    SystemClock, Tx, WorkflowVersion, World,
 };
 use arx_types::{Access, Decision, Digest, EffectKey, Operation, RunId, Verdict};
 use divan::counter::ItemsCount;
@@ -24,6 +25,8 @@ use tokio::runtime::Runtime;
 /// Writes of one sample, shared among the callers.
 const WRITES: u64 = 4096;
 const CALLERS: [u64; 3] = [1, 8, 64];
+/// Longer than a bench.
+const LEASE: Duration = Duration::from_secs(3600);
 
 fn main() {
     divan::main();
@@ -90,10 +93,7 @@ fn action(bencher: divan::Bencher<'_, '_>, callers: u64) {
 /// What the gate asks first of every write: the effect by its key, with its checksum compared.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn effect(bencher: divan::Bencher<'_, '_>) {
-    let directory = TempDir::new().expect("a temporary directory");
-    let state = StateDir::open(&directory.path().join("state")).expect("a state directory");
-    let journal = Journal::open(&state, Arc::new(SystemClock)).expect("a journal");
-    Runtime::new().expect("a runtime").block_on(start(&journal));
+    let (_directory, _, journal) = opened();
     let key: EffectKey = "demo/CVE-1/1/page".parse().expect("a key");
     let params = json!({ "title": "CVE-2026-0001", "body": "a finding ".repeat(200) });
     let intent = NewIntent {
@@ -117,16 +117,29 @@ fn effect(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
+/// What every write of a run asks first: whether the run is still this process's.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn lease(bencher: divan::Bencher<'_, '_>) {
+    let (_directory, state, journal) = opened();
+    let process = Process::register(&state).expect("a process");
+    let claim = journal.write_blocking(move |tx| tx.claim_run(&run_id(), &process, LEASE));
+    let Ok(Claim::Granted(lease)) = claim else { unreachable!("nobody else is there: {claim:?}") };
+    bencher.counter(ItemsCount::new(WRITES)).bench_local(|| {
+        let lease = lease.clone();
+        let asked = journal.write_blocking(move |tx| {
+            (0..WRITES).try_for_each(|_| tx.check_lease(&lease.run, lease.epoch))
+        });
+        asked.expect("the lease holds");
+    });
+}
+
 fn run(
     bencher: divan::Bencher<'_, '_>,
     callers: u64,
     write: impl Fn(&mut Tx<'_>, u64) + Send + Sync + 'static,
 ) {
-    let directory = TempDir::new().expect("a temporary directory");
-    let state = StateDir::open(&directory.path().join("state")).expect("a state directory");
-    let journal = Journal::open(&state, Arc::new(SystemClock)).expect("a journal");
+    let (_directory, _, journal) = opened();
     let runtime = Runtime::new().expect("a runtime");
-    runtime.block_on(start(&journal));
     let (write, n) = (Arc::new(write), Arc::new(AtomicU64::new(0)));
     bencher.counter(ItemsCount::new(WRITES)).bench_local(|| {
         runtime.block_on(async {
@@ -153,7 +166,11 @@ fn run(
     });
 }
 
-async fn start(journal: &Journal) {
+/// A journal with one run.
+fn opened() -> (TempDir, StateDir, Journal) {
+    let directory = TempDir::new().expect("a temporary directory");
+    let state = StateDir::open(&directory.path().join("state")).expect("a state directory");
+    let journal = Journal::open(&state, Arc::new(SystemClock)).expect("a journal");
     let version = WorkflowVersion {
         digest: Digest::of_bytes(b"demo"),
         name: "demo".to_owned(),
@@ -171,11 +188,12 @@ async fn start(journal: &Journal) {
         inputs: Packed::json(&json!({})).expect("packs"),
         args: Packed::json(&json!({})).expect("packs"),
     };
-    let started = journal.write(move |tx| {
+    let started = journal.write_blocking(move |tx| {
         tx.put_workflow_version(&version)?;
         tx.start_run(&run)
     });
-    started.await.expect("a run");
+    started.expect("a run");
+    (directory, state, journal)
 }
 
 fn run_id() -> RunId {

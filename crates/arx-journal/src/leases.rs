@@ -155,8 +155,5 @@ impl Reader<'_> {
 
 /// An end that no calendar holds is none: such a lease is over at once.
 fn later(now: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by)
-        .ok()
-        .and_then(|by| now.checked_add(by).ok())
-        .unwrap_or(now)
+    SignedDuration::try_from(by).ok().and_then(|by| now.checked_add(by).ok()).unwrap_or(now)
 }

@@ -103,7 +103,7 @@ impl TestGate {
         });
         match claim.await.expect("a run") {
             Claim::Granted(lease) => ctx.epoch = lease.epoch,
-            Claim::Held(lease) => panic!("a new run is held: {lease:?}"),
+            Claim::Held(lease) => unreachable!("a new run is nobody's: {lease:?}"),
         }
         let binding = Binding { connector, optional: false, rate: None, settle_for, settings };
         let environment = Environment::from_pairs(environment);
