@@ -14,10 +14,15 @@ pub use crate::wiz::fuzzing as wiz;
 use arx_gateway::{HeaderMap, Response};
 use serde_json::Value;
 
-/// What a refusal of parameters must be: one line that a person can read.
+/// What a message must be: one line that a person can read, and no command to a terminal.
 pub(crate) fn check_refusal(message: &str) {
     assert!(!message.trim().is_empty(), "refused without a reason");
-    assert!(!message.contains(['\n', '\r', '\0']), "a message of several lines: {message:?}");
+    check_words(message);
+}
+
+/// The same of words that a vendor may leave empty.
+pub(crate) fn check_words(message: &str) {
+    assert!(!message.chars().any(char::is_control), "no line of words: {message:?}");
 }
 
 /// A reply of one body, without headers.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::read;
 use super::wire::{self, Device, Envelope, State, Word};
-use crate::fuzzing::{check_refusal, is_plain, reply};
+use crate::fuzzing::{check_words, is_plain, reply};
 use crate::hostname::{self, NameIndex};
 
 /// Reads a body as each of the replies that a read of hosts asks for.
@@ -28,7 +28,7 @@ pub fn replies(body: &[u8]) {
     for state in envelope::<State>(body) {
         let _ = (state.connection(), state.last_seen(), state.id.id());
     }
-    assert!(!wire::words(&reply(400, body)).contains('\n'), "words of several lines");
+    check_words(&wire::words(&reply(400, body)));
 }
 
 fn envelope<T: DeserializeOwned + Debug>(body: &[u8]) -> Vec<T> {
@@ -37,9 +37,7 @@ fn envelope<T: DeserializeOwned + Debug>(body: &[u8]) -> Vec<T> {
     if let Some(complaint) = reply.complaint() {
         assert!(reply.is_reply(), "a complaint in what is no reply");
         assert!(complaint.words.chars().count() <= 3 * 260, "{complaint:?}");
-        if !complaint.words.is_empty() {
-            check_refusal(&complaint.words);
-        }
+        check_words(&complaint.words);
     }
     if !reply.is_reply() {
         assert!(reply.resources.is_none(), "resources in what is no reply");

@@ -25,6 +25,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
+use crate::text;
+
 const CLIENT_ID: &str = "CS_CLIENT_ID";
 const CLIENT_SECRET: &str = "CS_CLIENT_SECRET";
 const BASE_URL: &str = "CS_BASE_URL";
@@ -159,7 +161,10 @@ fn member_cid(settings: &Value) -> Result<Option<String>, EndpointError> {
         _ => return Err(error("must be a mapping".to_owned())),
     };
     if let Some(unknown) = settings.keys().find(|key| *key != "member_cid") {
-        return Err(error(format!("has no `{unknown}`; there is `member_cid`")));
+        return Err(error(format!(
+            "has no `{}`; there is `member_cid`",
+            text::one_line(unknown, 80)
+        )));
     }
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
     match settings.get("member_cid") {

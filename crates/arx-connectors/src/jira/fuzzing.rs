@@ -10,7 +10,7 @@ use super::schema::{self, Discovered, Field, IssueType, Page};
 use super::site::Deployment;
 use super::trace::{self, Evidence, Marker};
 use super::wire::{self, Complaint, Issue};
-use crate::fuzzing::{check_refusal, is_plain, reply};
+use crate::fuzzing::{check_refusal, check_words, is_plain, reply};
 use crate::text;
 
 /// How often a draft can give way: it has so few fields, each with so few ways.
@@ -26,7 +26,7 @@ fn marker() -> Marker {
 pub fn replies(body: &[u8]) {
     let reply = reply(400, body);
     let complaint = Complaint::of(&reply);
-    assert!(!complaint.message().contains('\n'), "words of several lines");
+    check_words(&complaint.message());
     let Some(document) = reply.json::<Value>().ok() else { return };
     let _ = Deployment::of_server_info(&document);
 
@@ -143,7 +143,10 @@ pub fn parameters_of_create(params: &Value) -> Result<(), String> {
         }
         if let Some(markup) = document::wiki(&wanted.description, units_max) {
             assert!(text::units(&markup) <= units_max && !markup.is_empty(), "{markup}");
-            assert!(!markup.contains("{code") && !markup.contains("{html"), "{markup}");
+            let before = |at: usize| markup.get(..at).unwrap_or_default();
+            let mut macros = markup.match_indices(['{', '}', '!', '^']);
+            let is_text = macros.all(|(at, _)| before(at).ends_with('\\'));
+            assert!(is_text, "markup out of what was quoted: {markup}");
         }
     }
     let screen = Screen {

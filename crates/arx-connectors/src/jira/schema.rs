@@ -185,7 +185,9 @@ impl IssueType {
 impl Field {
     pub fn read(value: &Value) -> Option<Self> {
         let id = wire::word(value, "fieldId").or_else(|| wire::word(value, "key"));
-        let id = id.or_else(|| wire::word(value, "id"))?;
+        // Messages repeat ids as they are, and no id of the vendor holds a control character.
+        let plain = |id: &String| !id.chars().any(char::is_control);
+        let id = id.or_else(|| wire::word(value, "id")).filter(plain)?;
         let truth = |name: &str| value.get(name).and_then(Value::as_bool).unwrap_or(false);
         let schema = |name: &str| {
             let schema = value.get("schema").and_then(|schema| wire::word(schema, name));

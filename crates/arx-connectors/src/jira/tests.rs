@@ -557,6 +557,7 @@ fn create_metadata_is_read_in_every_edition() {
     check(json!({"other": []}), None);
     let old = Page::read(&json!({"fields": {"summary": {"required": true}}}), &["fields"]).unwrap();
     assert_eq!(Field::read(&old.items[0]).unwrap().id, "summary");
+    assert_eq!(Field::read(&json!({"fieldId": "a\u{0}b", "name": "a"})), None);
 }
 
 #[test]

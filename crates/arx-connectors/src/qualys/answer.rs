@@ -5,6 +5,7 @@ use std::time::Duration;
 use arx_gateway::Pushback;
 
 use super::xml::{Bounded, Xml, XmlError};
+use crate::text;
 
 /// Root of an answer.
 pub(super) const ROOT: &str = "SIMPLE_RETURN";
@@ -155,7 +156,6 @@ impl Answer {
 
 /// The first characters of a text, on one line.
 pub(super) fn one_line(text: &str) -> String {
-    const CHARS_MAX: usize = 300;
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().take(CHARS_MAX).collect()
+    const UNITS_MAX: usize = 300;
+    text::one_line(text, UNITS_MAX)
 }

@@ -99,9 +99,13 @@ fn check_end(end: &PageEnd, list: &List) {
     assert!(end.last_host.is_none() || end.hosts > 0, "{end:?}");
     match &end.ended {
         Ended::Whole(Some(warning)) => check_next(list, warning),
-        Ended::Whole(None) | Ended::Foreign(_) => {}
+        Ended::Whole(None) => {}
+        Ended::Foreign(root) => assert!(root.chars().count() <= 300, "a name without end"),
         Ended::Answer(answer) => check_answer(answer),
-        Ended::Broken(why) => assert!(!why.is_empty(), "broken without a reason"),
+        Ended::Broken(why) => {
+            check_refusal(why);
+            assert!(why.chars().count() <= 300, "a reason without end");
+        }
         Ended::Refused(why) => check_refusal(why),
         Ended::Abandoned => unreachable!("somebody takes what is listed"),
     }

@@ -14,7 +14,7 @@ use arx_gateway::{Call, CallError, Pushback, Request, Response};
 use arx_types::{Asset, Finding, FindingSink};
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, Kind};
+use super::answer::{Answer, Kind, one_line};
 use super::settings::Settings;
 use super::versions::{self, Versions};
 use super::wire::{self, Detection};
@@ -38,6 +38,8 @@ const PAUSES_MAX: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Longest text that is kept of a fact.
 const TEXT_CHARS_MAX: usize = 2_000;
+/// The highest of Qualys' severities.
+const SEVERITY_MAX: u8 = 5;
 /// CVEs of one QID that are kept.
 const CVES_MAX: usize = 500;
 
@@ -332,7 +334,7 @@ pub(super) fn finding<'a>(
     min_severity: u8,
 ) -> Option<Finding<'a>> {
     let number = match (detection.severity, fact) {
-        (0, Some(fact)) => fact.severity,
+        (0, Some(fact)) => fact.severity.min(SEVERITY_MAX),
         (own, _) => own,
     };
     if number != 0 && number < min_severity {
@@ -390,7 +392,7 @@ pub(super) fn read_knowledge(body: &[u8]) -> Result<Reply, XmlError> {
     }
     let mut xml = Xml::open(body, body.len())?;
     if xml.name() != "KNOWLEDGE_BASE_VULN_LIST_OUTPUT" {
-        return Ok(Reply::Foreign(xml.name().to_owned()));
+        return Ok(Reply::Foreign(one_line(xml.name())));
     }
     let mut facts = HashMap::new();
     let mut truncated = false;
@@ -498,17 +500,24 @@ pub(super) fn plain(html: &str) -> String {
         lines.push_str(text);
         // A `<` that opens no tag is itself.
         let opens_tag = tail.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
+        if !opens_tag {
+            lines.push('<');
+            rest = tail;
+            continue;
+        }
         match tail.split_once('>') {
-            Some((tag, after)) if opens_tag => {
+            Some((tag, after)) => {
                 let name = tag.trim_start_matches('/').to_ascii_lowercase();
                 let breaks = ["p", "br", "li", "ul", "ol", "div", "tr", "dl", "dd", "dt"];
                 let name = name.trim_end_matches('/').split_whitespace().next().unwrap_or_default();
                 lines.push(if breaks.contains(&name) { '\n' } else { ' ' });
                 rest = after;
             }
-            _ => {
+            // Without a `>` no tag ends, and none that follows does.
+            None => {
                 lines.push('<');
-                rest = tail;
+                lines.push_str(tail);
+                rest = "";
             }
         }
     }

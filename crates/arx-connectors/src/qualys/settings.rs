@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::wire::{Filter, STATUSES};
+use crate::text;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -62,8 +63,9 @@ impl Settings {
                         value.as_bool().ok_or("`show_tags` must be true or false".to_owned())?;
                 }
                 unknown => {
+                    let shown = text::one_line(unknown, 80);
                     return Err(format!(
-                        "no setting `{unknown}`; there are api_version, kb_api_version, \
+                        "no setting `{shown}`; there are api_version, kb_api_version, \
                          host_api_version, truncation_limit, timeout_seconds, kb_max_age_days \
                          and show_tags"
                     ));
@@ -86,8 +88,9 @@ impl Filter {
                 }
                 "statuses" => filter.statuses = statuses(value)?,
                 unknown => {
+                    let shown = text::one_line(unknown, 80);
                     return Err(format!(
-                        "no parameter `{unknown}`; there are min_severity and statuses"
+                        "no parameter `{shown}`; there are min_severity and statuses"
                     ));
                 }
             }

@@ -194,6 +194,7 @@ fn documents_end_as_they_say() {
         "answer, code 2001: This account has expired",
     );
     check("<html><body>sign in</body></html>", r#"Foreign("html")"#);
+    check(&format!("<{}>", "a".repeat(1000)), &format!("Foreign(\"{}…\")", "a".repeat(299)));
     check("", "broken");
     check("Service Unavailable", "broken");
     check("{\"error\":1}", "broken");
@@ -405,6 +406,17 @@ fn answers_say_what_can_be_done() {
 }
 
 #[test]
+fn what_an_answer_says_is_one_line_that_a_terminal_only_shows() {
+    let body = b"<SIMPLE_RETURN><RESPONSE><CODE>1</CODE><TEXT>no\0\x1b[31m\nmore</TEXT></RESPONSE>\
+                 </SIMPLE_RETURN>";
+    let answer = Answer::of_body(body).expect("an answer");
+    assert_eq!(answer.message(), "code 1: no [31m more");
+    let broken = read_page(&b"<SIMPLE_RETURN><a\x1b></b>"[..], &critical(), |_| true);
+    let Ended::Broken(why) = broken.ended else { panic!("{broken:?}") };
+    assert!(!why.chars().any(char::is_control), "{why:?}");
+}
+
+#[test]
 fn being_asked_to_wait_is_heard() {
     #[track_caller]
     fn check(
@@ -606,6 +618,7 @@ fn html_becomes_text() {
     assert_eq!(plain("a<P>\n<BR>b <i>c</i>&nbsp;d"), "a\nb c d");
     assert_eq!(plain("1 < 2 and <b"), "1 < 2 and <b");
     assert_eq!(plain("&amp;lt;"), "&lt;");
+    assert_eq!(plain("<b>a</b> <c <1 <d"), "a <c <1 <d");
     assert_eq!(plain("é".repeat(5000).as_str()).chars().count(), 2000);
 }
 
@@ -636,4 +649,6 @@ fn a_detection_is_named_by_its_cves_or_else_by_its_qid() {
     assert_eq!(of(5, None, 5).as_deref(), Some("QID-1 CRITICAL 5"));
     assert_eq!(of(0, Some(&fact), 4).as_deref(), Some("CVE-2024-1 CVE-2024-2 HIGH 4"));
     assert_eq!(of(0, Some(&fact), 5), None);
+    let beyond = Fact { severity: 200, ..fact };
+    assert_eq!(of(0, Some(&beyond), 5).as_deref(), Some("CVE-2024-1 CVE-2024-2 CRITICAL 5"));
 }

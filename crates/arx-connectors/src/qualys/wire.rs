@@ -142,7 +142,7 @@ fn read_frame<R: Bounded>(
             answer.read(&mut xml)?;
             return Ok(Ended::Answer(answer));
         }
-        other => return Ok(Ended::Foreign(other.to_owned())),
+        other => return Ok(Ended::Foreign(one_line(other))),
     }
     let mut warning = None;
     while xml.child()? {

@@ -11,6 +11,8 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 use tokio::sync::mpsc;
 
+use super::answer::one_line;
+
 /// Why a document cannot be read on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum XmlError {
@@ -235,5 +237,6 @@ fn of_reader(error: quick_xml::Error) -> XmlError {
 }
 
 fn broken(why: impl Into<String>) -> XmlError {
-    XmlError::Broken(why.into())
+    // The parser quotes the document, which may be anything of any length.
+    XmlError::Broken(one_line(&why.into()))
 }

@@ -26,7 +26,8 @@ pub fn rows(body: &[u8]) {
     };
 
     // The same text, read by someone who knows nothing of rows.
-    let whole: Value = serde_json::from_slice(body).expect("rows are JSON");
+    // He may be stricter with what nobody asked for.
+    let Ok(whole) = serde_json::from_slice::<Value>(body) else { return };
     assert!(whole.get("error").is_none_or(Value::is_null), "rows beside an error");
     let result = whole.get("result").expect("rows without `result`");
     let records = match result {

@@ -162,8 +162,9 @@ impl Wanted {
 /// given may be empty.
 fn refuse_blank(value: &Value, path: &str) -> Result<(), String> {
     match value {
-        Value::String(text) if text.trim().is_empty() => {
-            Err(format!("`{path}` is empty; give it a value, or leave it out of {PLACE}"))
+        Value::String(said) if said.trim().is_empty() => {
+            let shown = text::one_line(path, 80);
+            Err(format!("`{shown}` is empty; give it a value, or leave it out of {PLACE}"))
         }
         Value::Object(fields) if path != "repatch.fields" => {
             fields.iter().try_for_each(|(name, value)| {

@@ -317,6 +317,10 @@ fn wrong_parameters_of_a_read_name_themselves() {
         "`table` is empty; give it a value, or leave it out of `inputs.servicenow` of arx.yaml",
     );
     check(
+        with("ta\n\u{1b}ble", json!("")),
+        "`ta ble` is empty; give it a value, or leave it out of `inputs.servicenow` of arx.yaml",
+    );
+    check(
         with("resolve", json!({"close_notes": null})),
         "`resolve.close_notes` is missing; closing needs them, write them into \
          `inputs.servicenow` of arx.yaml",

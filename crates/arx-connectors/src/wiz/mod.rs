@@ -27,6 +27,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
+use crate::text;
+
 const CLIENT_ID: &str = "WIZ_CLIENT_ID";
 const CLIENT_SECRET: &str = "WIZ_CLIENT_SECRET";
 const API_URL: &str = "WIZ_API_URL";
@@ -165,7 +167,10 @@ fn audience_setting(settings: &Value) -> Result<Option<String>, EndpointError> {
         _ => return Err(error("must be a mapping".to_owned())),
     };
     if let Some(unknown) = settings.keys().find(|key| *key != "audience") {
-        return Err(error(format!("has no `{unknown}`; there is `audience`")));
+        return Err(error(format!(
+            "has no `{}`; there is `audience`",
+            text::one_line(unknown, 80)
+        )));
     }
     match settings.get("audience") {
         None | Some(Value::Null) => Ok(None),

@@ -6,7 +6,7 @@ use arx_gateway::{Call, CallError, Response};
 use serde_json::Value;
 
 /// Longest text of a vendor that is repeated.
-const MESSAGE_CHARS_MAX: usize = 300;
+const MESSAGE_UNITS_MAX: usize = 300;
 /// Longest pause that an error's extensions can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
@@ -52,8 +52,8 @@ impl Refusal {
         let inner = inner.and_then(|status| u16::try_from(status).ok());
         let words = message.unwrap_or_else(|| response.excerpt());
         let kind = kind(code, inner.unwrap_or(status), &words.to_ascii_lowercase());
-        let words: String = words.chars().take(MESSAGE_CHARS_MAX).collect();
         let message = if code.is_empty() { words } else { format!("{code}: {words}") };
+        let message = crate::text::one_line(&message, MESSAGE_UNITS_MAX);
         Self {
             kind,
             status: inner.unwrap_or(status),

@@ -420,6 +420,15 @@ fn settings_are_checked() {
 }
 
 #[test]
+fn what_an_error_says_is_one_line_that_a_terminal_only_shows() {
+    let response = Response { status: 200, headers: Default::default(), body: Bytes::new() };
+    let errors = json!([{ "message": "no\u{1b}[2J\nmore", "extensions": { "code": "A\u{0}B" } }]);
+    assert_eq!(Refusal::of(200, &errors, &response).message, "A B: no [2J more");
+    let unknown = Wanted::from_params(&json!({ "a\n\u{1b}b": 1 })).expect_err("unknown");
+    assert_eq!(unknown, "no parameter `a b`; there are severities, project_ids, page_size");
+}
+
+#[test]
 fn errors_say_what_can_be_done() {
     #[track_caller]
     fn check(status: u16, errors: Value, expected: Kind) {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::loose::{Flag, Many, Number, Object, Tags, Text};
+use crate::text;
 
 /// Largest page that clients trust for findings.
 pub(super) const PAGE_SIZE_MAX: u64 = 500;
@@ -56,14 +57,16 @@ impl Wanted {
         };
         const KNOWN: &[&str] = &["severities", "project_ids", "page_size"];
         if let Some(unknown) = params.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-            return Err(format!("no parameter `{unknown}`; there are {}", KNOWN.join(", ")));
+            let shown = text::one_line(unknown, 80);
+            return Err(format!("no parameter `{shown}`; there are {}", KNOWN.join(", ")));
         }
         let mut severities = Vec::new();
         for word in texts(params.get("severities"), "severities")?.unwrap_or(vec!["CRITICAL"]) {
             let severity = Severity::parse(word).filter(|severity| *severity != Severity::None);
             let severity = severity.ok_or_else(|| {
+                let shown = text::one_line(word, 80);
                 format!(
-                    "`severities` holds `{word}`; use CRITICAL, HIGH, MEDIUM, LOW or INFORMATIONAL"
+                    "`severities` holds `{shown}`; use CRITICAL, HIGH, MEDIUM, LOW or INFORMATIONAL"
                 )
             })?;
             if !severities.contains(&severity) {

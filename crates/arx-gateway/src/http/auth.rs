@@ -127,9 +127,10 @@ fn oauth_error(reply: &request::Response) -> String {
     if let Some(listed) = value.pointer("/errors/0/message").and_then(|v| v.as_str()) {
         return request::excerpt(listed.as_bytes());
     }
-    match (text("error"), text("error_description")) {
+    let words = match (text("error"), text("error_description")) {
         (Some(error), Some(description)) => format!("{error}: {description}"),
         (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => reply.excerpt(),
-    }
+        (None, None) => return reply.excerpt(),
+    };
+    request::excerpt(words.as_bytes())
 }

@@ -1,5 +1,8 @@
 //! Requests that connectors build, and the replies they read.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -201,7 +204,10 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     const EXCERPT_CHARS_MAX: usize = 200;
     let start = body.get(..body.len().min(4 * EXCERPT_CHARS_MAX)).unwrap_or_default();
     let text = String::from_utf8_lossy(start);
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Messages end up on terminals, which control characters would command.
+    let gap = |c: char| c.is_whitespace() || c.is_control();
+    let words: Vec<&str> = text.split(gap).filter(|word| !word.is_empty()).collect();
+    let words = words.join(" ");
     let mut short: String = words.chars().take(EXCERPT_CHARS_MAX).collect();
     if short.len() < words.len() {
         short.push('…');
