@@ -6,6 +6,12 @@
 /// What ends a text that was cut.
 const ELLIPSIS: char = '…';
 
+/// Whether a body is a JSON object, if it is JSON. What is read into named fields would be taken
+/// from a list as well, one field after the other.
+pub(crate) fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{")
+}
+
 /// Length in UTF-16 code units.
 pub(crate) fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()

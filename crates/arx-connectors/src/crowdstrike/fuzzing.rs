@@ -32,7 +32,7 @@ pub fn replies(body: &[u8]) {
 }
 
 fn envelope<T: DeserializeOwned + Debug>(body: &[u8]) -> Vec<T> {
-    let Ok(reply) = serde_json::from_slice::<Envelope<T>>(body) else { return Vec::new() };
+    let Ok(reply) = Envelope::<T>::read(body) else { return Vec::new() };
     let _ = reply.total();
     if let Some(complaint) = reply.complaint() {
         assert!(reply.is_reply(), "a complaint in what is no reply");

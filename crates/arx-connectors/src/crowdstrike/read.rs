@@ -368,7 +368,7 @@ impl<'a> Reader<'a> {
             if !response.is_success() {
                 return Err(refusal::refused(call, &response));
             }
-            let (error, is_passing) = match response.json::<Envelope<T>>() {
+            let (error, is_passing) = match Envelope::<T>::read(&response.body) {
                 Ok(reply) if !reply.is_reply() => {
                     let message = format!("expected a list, got {}", response.excerpt());
                     (refusal::malformed(call, &message), true)

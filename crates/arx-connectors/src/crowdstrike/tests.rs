@@ -181,7 +181,7 @@ fn records_say_what_they_say_and_no_more() {
 fn envelopes_come_in_several_shapes() {
     #[track_caller]
     fn check(body: &str, expected: &str) {
-        let shown = match serde_json::from_str::<Envelope<Word>>(body) {
+        let shown = match Envelope::<Word>::read(body.as_bytes()) {
             Err(_) => "unreadable".to_owned(),
             Ok(reply) if !reply.is_reply() => "no reply".to_owned(),
             Ok(reply) => match reply.complaint() {
@@ -198,6 +198,7 @@ fn envelopes_come_in_several_shapes() {
         "Some(1) of Some(3)",
     );
     check(r#"{"resources":null,"errors":[],"meta":null}"#, "None of None");
+    check("[null,[],null]", "unreadable");
     check(r#"{"resources":null,"errors":null,"meta":null}"#, "no reply");
     check(r#"{"resources":null,"meta":{"query_time":0.1}}"#, "None of None");
     check(r#"{"meta":{},"errors":[{"code":403,"message":"denied"}]}"#, "403: denied");

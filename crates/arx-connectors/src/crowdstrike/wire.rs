@@ -6,10 +6,11 @@
 use arx_gateway::Response;
 use arx_types::{Connection, Sensor};
 use jiff::Timestamp;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::text::one_line;
+use crate::text::{is_object, one_line};
 
 /// Longest text that is kept of a reply.
 const TEXT_UNITS_MAX: usize = 255;
@@ -146,6 +147,14 @@ impl State {
     }
 }
 
+impl<T: DeserializeOwned> Envelope<T> {
+    /// The reply in a body.
+    pub(super) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let reply = serde_json::from_slice(body)?;
+        if is_object(body) { Ok(reply) } else { Err(serde_json::Error::custom("no object")) }
+    }
+}
+
 impl<T> Envelope<T> {
     /// Whether it is one at all, and not some other object.
     pub(super) fn is_reply(&self) -> bool {
@@ -181,6 +190,6 @@ pub(super) struct Complaint {
 
 /// The words of a reply that is a refusal.
 pub(super) fn words(response: &Response) -> String {
-    let told = response.json::<Envelope<Word>>().ok().and_then(|reply| reply.complaint());
+    let told = Envelope::<Word>::read(&response.body).ok().and_then(|reply| reply.complaint());
     told.map_or_else(|| response.excerpt(), |complaint| complaint.words)
 }

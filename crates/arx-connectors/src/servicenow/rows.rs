@@ -87,7 +87,8 @@ pub(super) fn decode(body: &[u8], page: bool) -> Result<Vec<Row>, Trouble> {
         ));
     }
     let missing = || Trouble::Unreadable("expected rows, got JSON without `result`".to_owned());
-    envelope.result.map(|Rows(rows)| rows).ok_or_else(missing)
+    let rows = envelope.result.filter(|_| text::is_object(body));
+    rows.map(|Rows(rows)| rows).ok_or_else(missing)
 }
 
 /// The vendor's words in a reply that is a refusal, else the beginning of what came.

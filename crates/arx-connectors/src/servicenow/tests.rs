@@ -166,6 +166,7 @@ fn what_is_not_whole_is_no_data() {
              exceeded"),
     );
     check("{}", false, Err("expected rows, got JSON without `result`"));
+    check("[[]]", false, Err("expected rows, got JSON without `result`"));
     check("", false, Err("expected rows, got 0 bytes that are no JSON at line 1 column 0"));
     check(
         r#"{"result":"x"}"#,

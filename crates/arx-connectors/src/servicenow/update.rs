@@ -184,9 +184,9 @@ impl Update {
         }
         let Some(moved) = moved else { return Ok(Settlement::Absent) };
         match noted {
-            // Somebody else's change: ours would have left its note. Asked for again, it is left
-            // alone.
-            Noted::NotThere if !as_asked => Ok(Settlement::Absent),
+            // Somebody else's change: ours would have left its note, and a note alone leaves
+            // nothing else. Asked for again, it is left alone.
+            Noted::NotThere if !as_asked || self.fields.is_empty() => Ok(Settlement::Absent),
             Noted::NotThere | Noted::There => unknown(format!(
                 "`{number}` has every field as asked for, but its work notes do not show the note \
                  of this effect; {moved}"

@@ -282,6 +282,9 @@ struct VulnerableAsset<'a> {
 pub(super) fn decode<'a>(text: &'a str, wanted: &Wanted) -> Result<Page<'a>, NoPage> {
     let envelope: Envelope<'a> = serde_json::from_str(text)
         .map_err(|error| NoPage::Malformed(format!("expected a page of findings: {error}")))?;
+    if !text::is_object(text.as_bytes()) {
+        return Err(NoPage::Malformed("the reply is no object".to_owned()));
+    }
     // Data together with errors is partial data, and partial data is no page.
     if has_errors(&envelope.errors) {
         return Err(NoPage::Errors(envelope.errors));

@@ -416,20 +416,22 @@ async fn a_lost_reply_to_an_update_of_which_a_field_was_ignored_closes_nothing()
 
 #[tokio::test]
 async fn somebody_elses_change_during_a_lost_update_is_left_alone() {
-    let (gate, server, tables) = failing(|n, tables, _| {
-        tables.change("incident", |rows| {
-            rows[0]["sys_mod_count"] = json!("4");
-            rows[0]["sys_updated_by"] = json!("bob");
-        });
-        (n == 0).then(|| Reply::new(500, "{}"))
-    })
-    .await;
-    assert_eq!(
-        error(gate.write(UPDATE, change(), "a").await),
-        "ServiceNow: left alone: `INC0000001` was changed by `bob` since it was read: \
-         `sys_mod_count` is `4` and not `3`"
-    );
-    assert_eq!((patches(&server).len(), notes(&tables)), (1, 0));
+    for params in [change(), note_only()] {
+        let (gate, server, tables) = failing(|n, tables, _| {
+            tables.change("incident", |rows| {
+                rows[0]["sys_mod_count"] = json!("4");
+                rows[0]["sys_updated_by"] = json!("bob");
+            });
+            (n == 0).then(|| Reply::new(500, "{}"))
+        })
+        .await;
+        assert_eq!(
+            error(gate.write(UPDATE, params, "a").await),
+            "ServiceNow: left alone: `INC0000001` was changed by `bob` since it was read: \
+             `sys_mod_count` is `4` and not `3`"
+        );
+        assert_eq!((patches(&server).len(), notes(&tables)), (1, 0));
+    }
 }
 
 /// A journal that the account may not read.
