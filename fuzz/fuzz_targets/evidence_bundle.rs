@@ -21,7 +21,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
                 assert!(!findings.is_empty(), "refused without a reason");
                 for finding in findings {
                     let _ = (finding.kind(), finding.seq());
-                    assert!(!finding.to_string().contains('\n'), "{finding}");
+                    assert!(!finding.to_string().is_empty(), "a problem without words");
                 }
             }
             Ok(report) => {

@@ -13,22 +13,23 @@ use arx_engine::fuzzing::Door;
 use arx_fuzz::json;
 use libfuzzer_sys::fuzz_target;
 
-const WORDS: &[&str] = &[
-    "arx.merge", "arx.episodes", "arx.verify", "wiz.findings:read", "qualys.scans:read",
-    "servicenow.incidents:read", "servicenow.incidents:update", "crowdstrike.hosts:read",
-    "crowdstrike.hosts:contain", "pagerduty.incidents:create", "jira.issues:create",
-    "jira.issues:read", "jira.issues:burn", "recorded:arx.merge", "recorded:arx.episodes",
-    "recorded:arx.verify", "recorded:servicenow.incidents:read", "recorded:wiz.findings:read",
-    "recorded:qualys.scans:read", "args", "$dataset", "$merge", "$evidence", "effect", "covers",
-    "target", "production", "title", "labels", "arx", "w/CVE-2026-0001/1/page", "w/a", "x/y",
-    "severities", "CRITICAL", "min_cvss", "qualys_min_severity", "require", "verification",
-    "both", "evidence", "tickets", "scans", "sensors", "hosts", "complete", "why", "warnings",
-    "id", "host", "table", "resolve", "merge", "episodes", "key", "vulnerabilities", "", "/",
-];
+const WORDS: &str = "
+    arx.merge arx.episodes arx.verify wiz.findings:read qualys.scans:read
+    servicenow.incidents:read servicenow.incidents:update crowdstrike.hosts:read
+    crowdstrike.hosts:contain pagerduty.incidents:create jira.issues:create jira.issues:read
+    jira.issues:burn recorded:arx.merge recorded:arx.episodes recorded:arx.verify
+    recorded:servicenow.incidents:read recorded:wiz.findings:read recorded:qualys.scans:read args
+    $dataset $merge $evidence effect covers target production title labels arx
+    w/CVE-2026-0001/1/page w/a x/y severities CRITICAL min_cvss qualys_min_severity require
+    verification both evidence tickets scans sensors hosts complete why warnings id host table
+    resolve merge episodes key vulnerabilities /
+";
+
+static KNOWN: LazyLock<Vec<&str>> = LazyLock::new(|| WORDS.split_whitespace().collect());
 
 static DOOR: LazyLock<Door> = LazyLock::new(|| {
     let directory = std::env::temp_dir().join(format!("arx-fuzz-{}", std::process::id()));
     Door::open(&directory, ALL.iter().map(|known| (known.new)()).collect())
 });
 
-fuzz_target!(|bytes: &[u8]| DOOR.play(&json::value(bytes, WORDS)));
+fuzz_target!(|bytes: &[u8]| DOOR.play(&json::value(bytes, &KNOWN)));

@@ -32,22 +32,24 @@ const SEED: u32 = 1;
 const INPUT_BYTES_MAX: u32 = 8192;
 /// Longest time for one input.
 const INPUT_SECONDS_MAX: u32 = 10;
+/// Inputs of one target that are kept at a time, so that the corpus stays small enough for a
+/// repository; a fuzzer finds the rest again in seconds.
+const KEPT_MAX: usize = 24;
 /// Most memory of one target, far above what any parser may need for such inputs.
 const MEMORY_MB_MAX: u32 = 2048;
 
 /// What `cargo fuzz build --sanitizer none` sets.
-const RUSTFLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
-    -Cllvm-args=-sanitizer-coverage-level=4 \
+const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares";
+    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1";
 
 pub(crate) const HELP: &str = "\
 usage: cargo xtask fuzz [<target>…] [--seconds N] [--input FILE] [--keep]
 
   --seconds N    fuzz each target for N seconds (60); 0 runs the kept corpus alone
   --input FILE   run one target on one input, such as one that it failed on
-  --keep         then add what was found to the kept corpus, as small as it can be
+  --keep         then add the best of what was found to the kept corpus
 ";
 
 /// What the command line asks for.
@@ -235,8 +237,8 @@ impl<'a> Place<'a> {
         bail!("{}: a finding\n{end}\nreproduce it: {again}", self.target)
     }
 
-    /// Makes the kept corpus the smallest part of itself and of what was found that reaches all
-    /// that both reach. Recorded replies stay where they are.
+    /// Adds to the kept corpus what reaches most of the code that it does not reach, as few inputs
+    /// as can be. Recorded replies stay where they are.
     fn keep(&self, wanted: bool) -> Result<()> {
         if !wanted {
             return Ok(());
@@ -248,16 +250,26 @@ impl<'a> Place<'a> {
         // A merge that was broken off left it there.
         let _ = fs::remove_dir_all(&merged);
         fs::create_dir_all(&merged)?;
+        for file in fs::read_dir(&self.kept)? {
+            let file = file?;
+            fs::copy(file.path(), merged.join(file.file_name()))?;
+        }
         let mut args = self.limits();
-        args.push("-merge=1".to_owned());
-        if !self.start(&args, &[&merged, &self.kept, &self.found])? {
+        args.extend(["-set_cover_merge=1", "-use_counters=0"].map(str::to_owned));
+        if !self.start(&args, &[&merged, &self.found])? {
             bail!("{}: the merge failed, see {}", self.target, self.log.display());
         }
-        fs::remove_dir_all(&self.kept)?;
-        fs::create_dir_all(&self.kept)?;
+        // They were written in the order of how much each adds.
+        let mut added = Vec::new();
         for file in fs::read_dir(&merged)? {
             let file = file?;
-            fs::copy(file.path(), self.kept.join(file.file_name()))?;
+            if !self.kept.join(file.file_name()).exists() {
+                added.push((file.metadata()?.modified()?, file.path(), file.file_name()));
+            }
+        }
+        added.sort();
+        for (_, path, name) in added.into_iter().take(KEPT_MAX) {
+            fs::copy(path, self.kept.join(name))?;
         }
         Ok(fs::remove_dir_all(&merged)?)
     }
@@ -294,7 +306,8 @@ fn summary(log: &str) -> String {
         let line = log.lines().find_map(|line| line.strip_prefix(name));
         line.map(str::trim).unwrap_or("?").to_owned()
     };
-    let last = log.lines().rfind(|line| line.starts_with('#')).unwrap_or_default();
+    let is_progress = |line: &&str| line.starts_with('#') && line.contains("cov:");
+    let last = log.lines().rfind(is_progress).unwrap_or_default();
     let words: Vec<&str> = last.split_whitespace().collect();
     let after = |name: &str| {
         let at = words.iter().position(|word| *word == name);
