@@ -2,6 +2,7 @@
 //!
 //! Compiled under `cfg(fuzzing)` alone. The calls pass the gate with every connector bound and no
 //! credential set, so that each is decided and recorded and none can be sent.
+#![expect(clippy::expect_used, reason = "a promise that is broken ends the fuzzer")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

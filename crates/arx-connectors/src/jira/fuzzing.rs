@@ -1,4 +1,5 @@
 //! Doors for the fuzzer: issues, create metadata, refusals, and the parameters of both operations.
+#![expect(clippy::expect_used, reason = "a promise that is broken ends the fuzzer")]
 
 use arx_types::EffectKey;
 use serde_json::Value;

@@ -1,4 +1,5 @@
 //! Doors for the fuzzer: pages, incidents, refusals, and the parameters of both operations.
+#![expect(clippy::expect_used, reason = "a promise that is broken ends the fuzzer")]
 
 use serde_json::Value;
 
