@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arx_connectors::ALL;
-use arx_engine::{Driver, Embedded, NewRun, Report, RunError, Silent, Workflow, bindings};
+use arx_engine::{Driver, Embedded, NewRun, Report, RunError, Silent, Workflow, bindings, start};
 use arx_gateway::{Budgets, ConnectorSpec, Environment, Gateway};
 use arx_journal::{Clock, Journal, JournalOptions, Process, StateDir, World};
 use arx_sim::{Options, Simulators};
@@ -131,14 +131,8 @@ impl TestWorld {
     /// As [`Driver::drive`].
     pub async fn drive(&self, driver: Driver, workflow: Workflow) -> Result<Report, RunError> {
         let world = World::live();
-        let unfinished = {
-            let (name, world) = (workflow.name.clone(), world.clone());
-            driver
-                .journal
-                .read(move |reader| reader.unfinished_run(&name, &world))
-                .await?
-                .map(|run| run.id)
-        };
+        let unfinished = start::unfinished(&driver.journal, &workflow.name, &world, false).await?;
+        let unfinished = unfinished.into_iter().next().map(|run| run.id);
         let fresh = unfinished.is_none();
         let id = unfinished.unwrap_or_else(|| RunId::from_parts(1, rand::random()));
         let run = NewRun { id, world, actor: "tester".to_owned(), dry_run: false };
