@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -55,6 +56,9 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, JournalError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        // Plans do not follow the values that are bound: every statement that a partial index
+        // might serve would be compiled anew at each use.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         add_row_crc(&connection)?;
         // INVARIANT (intent before effect): a commit returns once it is on disk. WAL with
         // `synchronous = FULL` syncs the log at every commit.
