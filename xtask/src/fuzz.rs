@@ -290,7 +290,11 @@ impl<'a> Place<'a> {
         let mut command = Command::new(&self.program);
         command.args(args).args(corpora).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
-        let status = command.status();
+        // A target that keeps a journal leaves it behind: libFuzzer ends without cleaning up.
+        let scratch = self.found.with_extension("tmp");
+        fs::create_dir_all(&scratch)?;
+        let status = command.env("TMPDIR", &scratch).status();
+        fs::remove_dir_all(&scratch)?;
         let status = status.with_context(|| format!("cannot run {}", self.program.display()))?;
         Ok(status.success())
     }
