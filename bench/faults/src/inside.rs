@@ -1,9 +1,10 @@
 //! Cases in this process: simulators, journal and driver beside one another, the journal's clock
 //! and its stop points in the harness's hand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use arx_engine::{EngineError, RunError};
 use arx_journal::JournalOptions;
 use arx_sim::Options;
 use arx_testkit::world::TestWorld;
@@ -20,6 +21,9 @@ use crate::rows::Played;
 const RUNS_MAX: u32 = 6;
 /// Longest that one run may take.
 const RUN_MAX: Duration = Duration::from_secs(60);
+/// How long what a stopped process left in this one may hold its run; a real one is gone at once.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How the real command is told to be the workflow's process.
 const WORKFLOW_HOST: &str = "__workflow-host";
 
@@ -44,6 +48,8 @@ pub(crate) struct Script {
     pub(crate) between: Between,
     /// Whether the journal keeps the vendors' time.
     pub(crate) one_clock: bool,
+    /// Whether a run may end well and leave records alone that moved, for the next run to do.
+    pub(crate) leaves_for_next: bool,
     pub(crate) left_expected: usize,
 }
 
@@ -61,6 +67,7 @@ impl Script {
             beside: None,
             between: Box::new(|_| Vec::new()),
             one_clock: true,
+            leaves_for_next: false,
             left_expected: 0,
         }
     }
@@ -95,10 +102,10 @@ impl Script {
             Some(beside) => tokio::join!(first, beside(&world)).0,
             None => first.await,
         };
-        let mut ended = first?;
+        let mut ended = first;
         let control = world.simulators.control();
         if self.stops {
-            ensure!(ended.is_none(), "the first process ended its run and was not stopped");
+            ensure!(ended.is_err(), "the first process ended its run and was not stopped");
         }
         control.set_faults("".parse()?);
         world.variables.clear();
@@ -110,17 +117,31 @@ impl Script {
         });
 
         let mut runs = 1;
-        while !ended.as_ref().is_some_and(is_over) {
+        let tell = |runs: u32, ended: &Result<Ended, String>| {
+            if setting.options.verbose {
+                eprintln!("           run {runs} of {} {:?}: {ended:?}", self.faults, self.first);
+            }
+        };
+        tell(runs, &ended);
+        while !ended.as_ref().is_ok_and(is_over) {
             ensure!(runs < RUNS_MAX, "not done after {runs} runs: {ended:?}");
             runs += 1;
-            ended = run(&world, JournalOptions::default()).await?;
+            ended = run(&world, JournalOptions::default()).await;
+            tell(runs, &ended);
         }
-        let n_written = world.simulators.ledger().len();
-        let again = run(&world, JournalOptions::default()).await?;
-        let more = world.simulators.ledger();
-        let more: Vec<&str> = more.iter().skip(n_written).map(|e| e.title.as_str()).collect();
-        ensure!(more.is_empty(), "a further run wrote: {more:?}");
-        ensure!(again.is_some(), "a further run could not be driven");
+        loop {
+            let n_written = world.simulators.ledger().len();
+            let again = run(&world, JournalOptions::default()).await;
+            ensure!(again.is_ok(), "a further run could not be driven: {again:?}");
+            let more = world.simulators.ledger_since(n_written);
+            if more.is_empty() {
+                break;
+            }
+            let more: Vec<&str> = more.iter().map(|entry| entry.title.as_str()).collect();
+            ensure!(self.leaves_for_next, "a further run wrote: {more:?}");
+            ensure!(runs < RUNS_MAX, "still writing after {runs} runs: {more:?}");
+            runs += 1;
+        }
 
         let journal = world.journal(JournalOptions::default())?;
         let ledger = world.simulators.ledger();
@@ -148,20 +169,24 @@ fn is_over(ended: &Ended) -> bool {
     }
 }
 
-/// One process; none where it could not record what it did, and ended.
-async fn run(world: &TestWorld, options: JournalOptions) -> Result<Option<Ended>> {
-    let driven = tokio::time::timeout(RUN_MAX, world.process(options)).await;
-    let driven = driven.with_context(|| format!("a run did not end within {RUN_MAX:?}"))?;
-    Ok(driven.ok().map(|report| {
-        let failed: Vec<String> = report
-            .items
-            .iter()
-            .filter(|item| item.get("error").is_some())
-            .map(ToString::to_string)
-            .collect();
-        let why = format!("{:?} {:?} {failed:?}", report.error, report.needs_attention);
-        Ended { status: report.status, why }
-    }))
+/// One process; an error where it could not record what it did, and ended.
+async fn run(world: &TestWorld, options: JournalOptions) -> Result<Ended, String> {
+    let began = Instant::now();
+    let report = loop {
+        let driven = tokio::time::timeout(RUN_MAX, world.process(options)).await;
+        let driven = driven.map_err(|_| format!("a run did not end within {RUN_MAX:?}"))?;
+        match driven {
+            Err(RunError::Engine(EngineError::Held { .. })) if began.elapsed() < GONE_WITHIN => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Err(error) => return Err(error.to_string()),
+            Ok(report) => break report,
+        }
+    };
+    let failed = report.items.iter().filter(|item| item.get("error").is_some());
+    let failed: Vec<String> = failed.map(ToString::to_string).collect();
+    let why = format!("{:?} {:?} {failed:?}", report.error, report.needs_attention);
+    Ok(Ended { status: report.status, why })
 }
 
 /// How many writes to the journal a run makes that nothing disturbs, and how many pages its

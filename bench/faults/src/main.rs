@@ -47,6 +47,7 @@ usage: cargo xtask faults [options]
   --workflow TEXT   only workflows whose name contains TEXT
   --kills N         so many seeds for each workflow in rows that kill at random instants
   --jobs N          so many cases at once
+  --verbose         tell how every run of every case ended
   --write           put the table into docs/reliability.md
   --check           fail where docs/reliability.md has another table
 ";
@@ -59,6 +60,7 @@ pub(crate) struct Options {
     only: Option<String>,
     workflow: Option<String>,
     jobs: Option<usize>,
+    pub(crate) verbose: bool,
     write: bool,
     check: bool,
 }
@@ -94,6 +96,7 @@ fn options() -> Result<Option<Options>> {
             "--jobs" => options.jobs = Some(value()?.parse()?),
             "--only" => options.only = Some(value()?.to_lowercase()),
             "--workflow" => options.workflow = Some(value()?.to_lowercase()),
+            "--verbose" => options.verbose = true,
             "--write" => options.write = true,
             "--check" => options.check = true,
             "--help" | "-h" => {
@@ -173,7 +176,7 @@ async fn play_row(
         rows::Cases::Of(cases) => cases,
     };
     let n_cases = cases.len();
-    let mut cells = Cells::default();
+    let mut cells = Cells { runs_max: row.runs_max, ..Cells::default() };
     let mut n_failed = 0;
     let (began, mut told) = (Instant::now(), Instant::now());
     let mut played = stream::iter(cases).map(play_case).buffer_unordered(jobs);
@@ -186,6 +189,9 @@ async fn play_row(
                 if left != played.left_expected {
                     let expected = played.left_expected;
                     complaints.push(format!("left {left} effects for a human, not {expected}"));
+                }
+                if played.runs > row.runs_max {
+                    complaints.push(format!("{} runs, not {}", played.runs, row.runs_max));
                 }
                 complaints
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use arx_journal::{EffectFilter, JournalOptions, StopPoint, StopWhen};
+use arx_journal::{EffectFilter, Fault, FaultPoint, JournalOptions, StopPoint, StopWhen};
 use arx_sim::{Control, Expected, Vendor};
 use arx_testkit::world::TestWorld;
 use arx_types::EffectState;
@@ -29,6 +29,8 @@ const IN_PROGRESS: &str = "2";
 /// A row.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
+    /// The most runs that a case of it may take, the first one counted.
+    pub(crate) runs_max: u32,
     pub(crate) cases: fn(Arc<Setting>, Flow) -> BoxFuture<'static, Result<Cases>>,
     /// Why something is left for a human, and for which workflow.
     left: Option<(Flow, &'static str)>,
@@ -71,11 +73,11 @@ impl Case {
 
 /// Every row, in the order of the table.
 pub(crate) fn rows() -> Vec<Row> {
-    let row = |name, cases| Row { name, cases, left: None };
+    let row = |name, runs_max, cases| Row { name, runs_max, cases, left: None };
     vec![
-        row("no fault", |s, f| faults(s, f, &[""], &[""])),
-        row("latency", |s, f| faults(s, f, &["latency=40ms"], &["latency=40ms"])),
-        row("429 storm", |s, f| {
+        row("no fault", 1, |s, f| faults(s, f, &[""], &[""])),
+        row("latency", 1, |s, f| faults(s, f, &["latency=40ms"], &["latency=40ms"])),
+        row("429 storm", 2, |s, f| {
             let escalation = [
                 "429=1x4",
                 "429-bare%25",
@@ -88,23 +90,24 @@ pub(crate) fn rows() -> Vec<Row> {
             ];
             faults(s, f, &escalation, &patches)
         }),
-        row("500 before commit", |s, f| each_write(s, f, "500")),
-        row("503 burst", |s, f| {
+        row("500 before commit", 2, |s, f| each_write(s, f, "500")),
+        row("503 burst", 2, |s, f| {
             let escalation = ["503x6", "503%15", "pagerduty.incidents.create:503@1x2,jira:503@2x3"];
             let patches = ["503x6", "503%15", "servicenow.table.update:503@1x3,servicenow:503@2x3"];
             faults(s, f, &escalation, &patches)
         }),
-        row("connection refused", refused),
-        row("reset before commit", |s, f| each_write(s, f, "reset")),
-        row("reply lost after commit", |s, f| each_write(s, f, "drop-after")),
-        row("500 after commit", |s, f| each_write(s, f, "500-after")),
-        row("duplicated delivery", delivered_twice),
-        row("truncated body", truncated),
-        row("token expired in mid-paging", tokens),
-        row("search index lagging (Jira)", lagging),
-        row("incident resolved by a human between crash and retry (PagerDuty)", resolved),
+        row("connection refused", 2, refused),
+        row("reset before commit", 2, |s, f| each_write(s, f, "reset")),
+        row("reply lost after commit", 1, |s, f| each_write(s, f, "drop-after")),
+        row("500 after commit", 1, |s, f| each_write(s, f, "500-after")),
+        row("duplicated delivery", 2, delivered_twice),
+        row("truncated body", 2, truncated),
+        row("token expired in mid-paging", 2, tokens),
+        row("search index lagging (Jira)", 1, lagging),
+        row("incident resolved by a human between crash and retry (PagerDuty)", 2, resolved),
         Row {
             name: "record edited by a human in between (ServiceNow)",
+            runs_max: 3,
             cases: edited,
             left: Some((
                 Flow::Patches,
@@ -113,12 +116,12 @@ pub(crate) fn rows() -> Vec<Row> {
                  without its note or the person, it cannot tell.",
             )),
         },
-        row("disk full", disk_full),
-        row("clock jumping back an hour", clock_back),
-        row("kill -9 at every journal write in turn", every_write),
-        row("kill -9 at random instants", outside::killed),
-        row("kill during resume", outside::killed_twice),
-        row("two processes started at once", outside::two_at_once),
+        row("disk full", 2, disk_full),
+        row("clock jumping back an hour", 2, clock_back),
+        row("kill -9 at every journal write in turn", 2, every_write),
+        row("kill -9 at random instants", 2, outside::killed),
+        row("kill during resume", 3, outside::killed_twice),
+        row("two processes started at once", 3, outside::two_at_once),
     ]
 }
 
@@ -218,21 +221,41 @@ fn delivered_twice(setting: Arc<Setting>, flow: Flow) -> BoxFuture<'static, Resu
             Flow::Escalation => "await arx.each(episodes.vulnerabilities, escalate)",
             Flow::Patches => "await arx.each(verified.tickets, act)",
         };
-        let call = line.trim_start_matches("await ");
-        for (name, twice) in [
-            ("asked again", format!("{line}\n    {line}")),
-            ("asked twice at once", format!("await asyncio.gather({call}, {call})")),
-        ] {
+        let again: Asked = Box::new(move |source| {
+            source.contains(line).then(|| source.replace(line, &format!("{line}\n    {line}")))
+        });
+        let at_once: Asked = Box::new(move |source| {
+            let writes: &[(&str, &str)] = match flow {
+                Flow::Escalation => {
+                    &[("incident", "pagerduty.incidents.create"), ("ticket", "jira.issues.create")]
+                }
+                Flow::Patches => &[("reply", "servicenow.incidents.update")],
+            };
+            writes.iter().try_fold(source.to_owned(), |source, (name, write)| {
+                asked_at_once(&source, name, write)
+            })
+        });
+        for (name, asked) in [("asked again", again), ("asked twice at once", at_once)] {
             let mut script = Script::new(flow, &setting);
-            script.prepare = Box::new(move |world| {
-                assert!(world.source.contains(line), "the workflow reads otherwise");
-                world.source = world.source.replace(line, &twice);
-            });
+            let source = asked(flow.library().source).context("the workflow reads otherwise")?;
+            script.prepare = Box::new(move |world| world.source = source);
             cases.push(Case::inside(name, &setting, script));
         }
         Ok(Cases::Of(cases))
     }
     .boxed()
+}
+
+/// A workflow's text with its writes asked for twice; none where it reads otherwise.
+type Asked = Box<dyn Fn(&str) -> Option<String> + Send>;
+
+/// The text with one write asked for by two calls at once.
+fn asked_at_once(source: &str, name: &str, write: &str) -> Option<String> {
+    const CLOSED: &str = "\n    )";
+    let (before, from) = source.split_once(&format!("{name} = await {write}"))?;
+    let (arguments, after) = from.split_once(CLOSED)?;
+    let call = format!("{write}{arguments}{CLOSED}");
+    Some(format!("{before}{name}, _ = await asyncio.gather({call}, {call}){after}"))
 }
 
 /// Replies that break off, and replies that are cut and look whole; of reads and of writes.
@@ -318,6 +341,7 @@ fn edited(setting: Arc<Setting>, flow: Flow) -> BoxFuture<'static, Result<Cases>
             return Ok(Cases::Senseless("this workflow does not write to ServiceNow."));
         }
         let Cases::Of(mut cases) = stops(&setting, flow, &[StopWhen::BeforeCommit], |script| {
+            script.leaves_for_next = true;
             script.between = Box::new(|world| {
                 let control = world.simulators.control();
                 for ticket in control.tickets() {
@@ -333,16 +357,22 @@ fn edited(setting: Arc<Setting>, flow: Flow) -> BoxFuture<'static, Result<Cases>
         for faults in
             ["servicenow.table.get:edited-meanwhile@1", "servicenow.table.get:edited-meanwhile%40"]
         {
-            let script = Script { faults: faults.to_owned(), ..Script::new(flow, &setting) };
+            let script = Script {
+                faults: faults.to_owned(),
+                leaves_for_next: true,
+                ..Script::new(flow, &setting)
+            };
             cases.push(Case::inside(format!("`{faults}`"), &setting, script));
         }
-        for (expected, name, left) in [
-            (Expected::Verified, "closed by a human once it is intended", 0),
-            (Expected::Failed, "flagged by a human once it is intended", 2),
+        // One ticket, so that a stop at the same write is the same moment again.
+        for (expected, seed, name, left) in [
+            (Expected::Verified, 2, "closed by a human once it is intended", 0),
+            (Expected::Failed, 19, "flagged by a human once it is intended", 2),
         ] {
             let setting = Arc::clone(&setting);
             let play = async move {
-                let script = in_its_place(&setting, expected, left).await?;
+                let scenario = format!("generated:seed={seed},findings=0,detections=0,tickets=1");
+                let script = in_its_place(&setting, &scenario, expected, left).await?;
                 script.play(&setting).await
             };
             cases.push(Case { name: name.to_owned(), play: play.boxed() });
@@ -354,13 +384,17 @@ fn edited(setting: Arc<Setting>, flow: Flow) -> BoxFuture<'static, Result<Cases>
 
 /// A stop right after the intent to write to a ticket is on disk, after which a human does by hand
 /// what was intended.
-async fn in_its_place(setting: &Setting, expected: Expected, left: usize) -> Result<Script> {
+async fn in_its_place(
+    setting: &Setting,
+    scenario: &str,
+    expected: Expected,
+    left: usize,
+) -> Result<Script> {
     let flow = Flow::Patches;
     let when = StopWhen::AfterCommit;
     for write in 1..=measure(flow, setting).await?.writes {
         let stop = JournalOptions { stop: Some(StopPoint { write, when }), ..Default::default() };
-        let mut script = Script::new(flow, setting);
-        // Tickets are read one after another, so that the same stop is the same moment again.
+        let mut script = Script { scenario: scenario.to_owned(), ..Script::new(flow, setting) };
         let world = script.world(setting).await?;
         let _ = world.process(stop).await;
         let Some(number) = ticket(&world.simulators.control(), expected) else { continue };
@@ -405,13 +439,19 @@ fn disk_full(setting: Arc<Setting>, flow: Flow) -> BoxFuture<'static, Result<Cas
     async move {
         let measured = measure(flow, &setting).await?;
         let (from, to) = (measured.pages_before, measured.pages_after);
-        let cases = (0..FULL_CASES).map(|n| {
-            let pages = from + (to - from) * n / FULL_CASES;
-            let mut script = Script::new(flow, &setting);
-            script.first = JournalOptions { pages_max: Some(pages), ..Default::default() };
-            Case::inside(format!("full at {n} of {FULL_CASES}"), &setting, script)
+        let case = |name: String, first| {
+            Case::inside(name, &setting, Script { first, ..Script::new(flow, &setting) })
+        };
+        let grown = (0..FULL_CASES).map(|n| {
+            let pages_max = Some(from + (to - from) * n / FULL_CASES);
+            let first = JournalOptions { pages_max, ..Default::default() };
+            case(format!("full at {n} of {FULL_CASES}"), first)
         });
-        Ok(Cases::Of(cases.collect()))
+        let at_writes = (1..=measured.writes).map(|write| {
+            let fault = Some(FaultPoint { write, fault: Fault::Full, lasting: true });
+            case(format!("full from write {write}"), JournalOptions { fault, ..Default::default() })
+        });
+        Ok(Cases::Of(grown.chain(at_writes).collect()))
     }
     .boxed()
 }

@@ -19,8 +19,8 @@ const END: &str = "<!-- end of what is written -->";
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Cells {
     pub(crate) cases: u64,
-    /// The most processes that a case took.
-    pub(crate) runs: u32,
+    /// The most runs that a case may take.
+    pub(crate) runs_max: u32,
     pub(crate) intended: usize,
     pub(crate) in_ledgers: usize,
     pub(crate) duplicated: usize,
@@ -45,7 +45,6 @@ impl Cells {
     pub(crate) fn add(&mut self, played: &Played) {
         let verdict = &played.verdict;
         self.cases += 1;
-        self.runs = self.runs.max(played.runs);
         self.intended += verdict.intended;
         self.in_ledgers += verdict.in_ledgers;
         self.duplicated += verdict.duplicated;
@@ -83,7 +82,7 @@ fn cells(line: &Line) -> String {
     let all = |n: u64, of: u64| if n == of { "yes".to_owned() } else { format!("{n} of {of}") };
     [
         cells.cases.to_string(),
-        cells.runs.to_string(),
+        cells.runs_max.to_string(),
         cells.intended.to_string(),
         cells.in_ledgers.to_string(),
         cells.duplicated.to_string(),

@@ -52,7 +52,7 @@ impl Library {
         let mut manifest = self.manifest.to_owned();
         for (patient, binding) in self.hasty {
             assert!(manifest.contains(patient), "`{patient}` is not in the manifest");
-            let hasty = format!("{binding}, settle_for: 2s, settings: {{ in_flight_ms: 50 }} }}");
+            let hasty = format!("{binding}, settle_for: 5s, settings: {{ in_flight_ms: 50 }} }}");
             manifest = manifest.replace(patient, &hasty);
         }
         manifest

@@ -4,7 +4,7 @@ use super::{Cells, Line, difference, parts, render};
 
 fn line() -> Line {
     let cells =
-        Cells { cases: 2, runs: 3, intended: 8, in_ledgers: 7, left: 1, ..Cells::default() };
+        Cells { cases: 2, runs_max: 3, intended: 8, in_ledgers: 7, left: 1, ..Cells::default() };
     let cells = Cells { verified: 2, permitted: 7, ..cells };
     Line { name: "a fault".to_owned(), flow: Flow::Patches, cells: Some(cells), why: None }
 }
