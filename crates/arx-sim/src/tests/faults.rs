@@ -155,6 +155,26 @@ async fn broken_and_cut_bodies() {
 }
 
 #[tokio::test]
+async fn what_is_delivered_twice() {
+    let faults = "pagerduty.incidents.create:twice,pagerduty:doubled,qualys:doubled@1";
+    let bed = Bed::faulty(faults).await;
+    // The first of the two was taken; what comes back is what the second was told.
+    let refused = bed.pagerduty("POST", "/incidents", incident("a")).await.expect(400);
+    assert_eq!(refused.at("/error/code"), 2002);
+    assert_eq!(bed.sims.ledger().len(), 1);
+    let listed = bed.pagerduty("GET", "/incidents", None).await.expect(200).at("/incidents");
+    let [one, other] = listed.as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!(one, other);
+    let path = "/api/5.0/fo/asset/host/vm/detection/?action=list";
+    let hosts = |body: &str| (body.matches("<HOST>").count(), body.matches("</HOST>").count());
+    let (doubled, plain) = (bed.qualys(path).await.body, bed.qualys(path).await.body);
+    let (n, _) = hosts(&plain);
+    assert!(n > 0);
+    assert_eq!(hosts(&doubled), (2 * n, 2 * n));
+    assert!(doubled.contains("</HOST_LIST_VM_DETECTION_OUTPUT>"));
+}
+
+#[tokio::test]
 async fn a_vendor_that_is_down_resets_everything() {
     let bed = Bed::faulty("pagerduty:down").await;
     gets_no_reply(&bed, "GET", "/priorities", None).await;
