@@ -65,6 +65,22 @@ pub(crate) struct Options {
     check: bool,
 }
 
+impl Options {
+    /// What is typed to get the same table.
+    fn command(&self) -> String {
+        let mut command = format!("cargo xtask faults --seed {}", self.seed);
+        for (name, value) in [("only", &self.only), ("workflow", &self.workflow)] {
+            if let Some(value) = value {
+                command.push_str(&format!(" --{name} '{value}'"));
+            }
+        }
+        if let Some(kills) = self.kills {
+            command.push_str(&format!(" --kills {kills}"));
+        }
+        command
+    }
+}
+
 /// What every case needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
@@ -134,7 +150,7 @@ fn run(options: Options) -> Result<bool> {
         }
     }
     ensure!(!lines.is_empty(), "no row is called so");
-    let section = table::render(&lines, setting.options.seed);
+    let section = table::render(&lines, &setting.options.command());
     println!("{section}");
     let cases: u64 = lines.iter().filter_map(|line| Some(line.cells.as_ref()?.cases)).sum();
     let effects: usize = lines.iter().filter_map(|line| Some(line.cells.as_ref()?.intended)).sum();

@@ -56,8 +56,8 @@ impl Cells {
 }
 
 /// The table with the command that makes it, and what its lines need said.
-pub(crate) fn render(lines: &[Line], seed: u64) -> String {
-    let mut text = format!("`cargo xtask faults --seed {seed}`\n\n");
+pub(crate) fn render(lines: &[Line], command: &str) -> String {
+    let mut text = format!("`{command}`\n\n");
     text.push_str(
         "| fault | workflow | cases | runs, at most | effects intended | effects in the simulators' \
          ledgers | duplicated | lost | left for a human | audit verifies | permitted audit record \

@@ -11,8 +11,8 @@ fn line() -> Line {
 
 #[test]
 fn a_line_holds_every_column() {
-    let text = render(&[line()], 7);
-    assert!(text.starts_with("`cargo xtask faults --seed 7`\n"), "{text}");
+    let text = render(&[line()], "a command");
+    assert!(text.starts_with("`a command`\n"), "{text}");
     let wanted = "| a fault | patch-verification | 2 | 3 | 8 | 7 | 0 | 0 | 1 | yes | yes |";
     assert_eq!(text.lines().last(), Some(wanted));
     let columns = |line: &str| line.matches('|').count();
@@ -25,14 +25,14 @@ fn what_does_not_hold_is_counted() {
     let mut line = line();
     let cells = line.cells.as_mut().unwrap();
     (cells.verified, cells.permitted) = (1, 5);
-    let text = render(&[line], 7);
+    let text = render(&[line], "a command");
     assert!(text.ends_with("| 1 of 2 | 5 of 7 |\n"), "{text}");
 }
 
 #[test]
 fn a_row_without_cases_says_why() {
     let line = Line { cells: None, why: Some("it pages nobody.".to_owned()), ..line() };
-    let text = render(&[line], 7);
+    let text = render(&[line], "a command");
     assert!(text.contains("| – | – | – | – | – | – | – | – | – |\n"), "{text}");
     assert!(text.ends_with("- a fault, patch-verification: no case: it pages nobody.\n"), "{text}");
 }
