@@ -94,7 +94,7 @@ impl Remains {
             .await?;
         let report = journal.verify(Vec::new()).await.context("the audit log cannot be read")?;
         let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-        findings.extend(journal.check_storage().await?);
+        findings.extend(journal.scrub().await?.iter().map(ToString::to_string));
         Ok(Self { flow, intended, ledger, leaves, attention, findings, one_clock })
     }
 

@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 
 use crate::Workflow;
 
-/// How long a process may be silent before another one may take its runs over. Longer than a
-/// vendor's slowest reply, so that what was sent has mostly been answered by then.
+/// How long a process may be silent before another one may take its runs over. As long as a
+/// request waits for its reply, so that what was sent has mostly been answered by then.
 pub(crate) const LEASE_TTL: Duration = Duration::from_secs(30);
 
 /// The address of a step: by content, not by order, so that calls which finish in another order
@@ -82,7 +82,7 @@ pub enum EngineError {
 }
 
 /// Who holds a lease, in words; a process's name begins with the system's number of it.
-pub(crate) fn holder(lease: &Lease) -> String {
+fn holder(lease: &Lease) -> String {
     let number = lease.owner.split('-').next().unwrap_or_default();
     format!("run {} in process {number}", lease.run)
 }

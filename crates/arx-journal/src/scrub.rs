@@ -76,11 +76,6 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// The same as sentences.
-    pub fn check_storage(&self) -> Result<Vec<String>, JournalError> {
-        Ok(self.scrub()?.into_iter().map(|damage| damage.message).collect())
-    }
-
     fn torn_pages(&self) -> Result<Vec<Damage>, JournalError> {
         let limit = signed(LISTED_MAX as u64);
         let sql = "SELECT * FROM pragma_integrity_check LIMIT ?1";
@@ -164,14 +159,6 @@ impl Journal {
     /// When the database is too damaged to be asked.
     pub async fn scrub(&self) -> Result<Vec<Damage>, JournalError> {
         self.read(|reader| reader.scrub()).await
-    }
-
-    /// The same as sentences.
-    ///
-    /// # Errors
-    /// As [`Journal::scrub`].
-    pub async fn check_storage(&self) -> Result<Vec<String>, JournalError> {
-        self.read(|reader| reader.check_storage()).await
     }
 }
 

@@ -296,19 +296,17 @@ fn of_run(error: arx_engine::RunError) -> CommandError {
     }
 }
 
+/// Why a run cannot be begun, gone on with or given up.
 pub(crate) fn of_engine(error: EngineError) -> CommandError {
     match error {
         EngineError::Journal(error) => error.into(),
-        error @ EngineError::Held { .. } => driven(error.to_string()),
+        error @ EngineError::Held { .. } => {
+            CommandError::denied(error.to_string()).code("ARX-E030").hint(
+                "wait for its end, or interrupt that process with Ctrl-C; its run can be resumed",
+            )
+        }
         error @ EngineError::NoRun { .. } => CommandError::missing(error.to_string()),
     }
-}
-
-/// Another process drives the workflow.
-pub(crate) fn driven(message: String) -> CommandError {
-    CommandError::denied(message)
-        .code("ARX-E030")
-        .hint("wait for its end, or interrupt that process with Ctrl-C; its run can be resumed")
 }
 
 /// The one place for a process that plays a scenario.

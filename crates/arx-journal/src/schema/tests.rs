@@ -131,7 +131,7 @@ fn a_torn_page_is_found_by_the_check_of_the_storage() {
         let told = match fixture.open() {
             Err(_) => true,
             Ok(journal) => match journal.read_blocking(|reader| {
-                let storage = reader.check_storage()?;
+                let storage = reader.scrub()?;
                 let log = reader.verify(journal.vkey(), &[])?;
                 Ok::<_, JournalError>(!storage.is_empty() || !log.is_ok())
             }) {
