@@ -22,12 +22,13 @@ const DICTIONARIES: &str = "fuzz/dictionaries";
 const ARTIFACTS: &str = "fuzz/artifacts";
 const MANIFEST: &str = "fuzz/Cargo.toml";
 
-/// Seconds per target, unless said otherwise: two run at once, and all of CI has 25 minutes.
-const SECONDS_DEFAULT: u32 = 60;
+/// Inputs per target, unless said otherwise: half a minute for the quick targets and minutes for the
+/// slow ones. A count and not a time, so that the same code draws the same inputs on any machine.
+const INPUTS_DEFAULT: u32 = 300_000;
 /// Targets that run at once.
 const JOBS: usize = 2;
 /// Every run draws the same numbers, so that what one found the next finds too.
-const SEED: u32 = 1;
+const SEED_DEFAULT: u32 = 1;
 /// Longest input in bytes; what parsers do with more is the business of their own limits' tests.
 const INPUT_BYTES_MAX: u32 = 8192;
 /// Longest time for one input.
@@ -47,7 +48,8 @@ const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-
 pub(crate) const HELP: &str = "\
 usage: cargo xtask fuzz [<target>…] [--seconds N] [--input FILE] [--keep]
 
-  --seconds N    fuzz each target for N seconds (60); 0 runs the kept corpus alone
+  --seconds N    fuzz each target for N seconds, not for 300,000 inputs; 0 runs the kept corpus alone
+  --seed N       draw other inputs (1)
   --input FILE   run one target on one input, such as one that it failed on
   --keep         then add the best of what was found to the kept corpus
 ";
@@ -57,6 +59,7 @@ usage: cargo xtask fuzz [<target>…] [--seconds N] [--input FILE] [--keep]
 struct Options {
     targets: Vec<String>,
     seconds: Option<u32>,
+    seed: Option<u32>,
     input: Option<PathBuf>,
     keep: bool,
 }
@@ -73,12 +76,12 @@ pub(crate) fn fuzz(args: &[String]) -> Result<()> {
     let samples = samples()?;
     let waiting: Mutex<VecDeque<&String>> = Mutex::new(options.targets.iter().collect());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let seconds = options.seconds.unwrap_or(SECONDS_DEFAULT);
+    let seed = options.seed.unwrap_or(SEED_DEFAULT);
     let worker = || {
         let mut failed = Vec::new();
         while let Some(target) = next() {
-            let place = Place::of(target, &programs, &samples);
-            let ran = place.fuzz(seconds).and_then(|()| place.keep(options.keep));
+            let place = Place::of(target, seed, &programs, &samples);
+            let ran = place.fuzz(options.seconds).and_then(|()| place.keep(options.keep));
             if let Err(error) = ran {
                 println!("{error:#}");
                 failed.push(target.as_str());
@@ -104,10 +107,8 @@ impl Options {
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
-                "--seconds" => {
-                    let seconds = args.next().context("`--seconds` needs a number")?;
-                    options.seconds = Some(seconds.parse().context("`--seconds` needs a number")?);
-                }
+                "--seconds" => options.seconds = Some(number(arg, args.next())?),
+                "--seed" => options.seed = Some(number(arg, args.next())?),
                 "--input" => {
                     options.input = Some(args.next().context("`--input` needs a file")?.into());
                 }
@@ -123,6 +124,11 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+fn number(option: &str, value: Option<&String>) -> Result<u32> {
+    let needed = || format!("`{option}` needs a number");
+    value.with_context(needed)?.parse().with_context(needed)
 }
 
 /// The names of all targets.
@@ -180,6 +186,7 @@ fn samples() -> Result<Vec<Vec<u8>>> {
 /// Where one target's program is, and where it reads and writes.
 struct Place<'a> {
     target: &'a str,
+    seed: u32,
     program: PathBuf,
     kept: PathBuf,
     /// Inputs that this run found, and the recorded ones.
@@ -190,10 +197,11 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn of(target: &'a str, programs: &Path, samples: &'a [Vec<u8>]) -> Self {
+    fn of(target: &'a str, seed: u32, programs: &Path, samples: &'a [Vec<u8>]) -> Self {
         let scratch = Path::new(SCRATCH).join("fuzz");
         Self {
             target,
+            seed,
             program: programs.join(target),
             kept: Path::new(CORPUS).join(target),
             found: scratch.join(target),
@@ -203,7 +211,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn fuzz(&self, seconds: u32) -> Result<()> {
+    fn fuzz(&self, seconds: Option<u32>) -> Result<()> {
         for directory in [&self.kept, &self.found, &self.artifacts] {
             fs::create_dir_all(directory)?;
         }
@@ -213,8 +221,9 @@ impl<'a> Place<'a> {
         let mut args = self.limits();
         args.push("-print_final_stats=1".to_owned());
         args.push(match seconds {
-            0 => "-runs=0".to_owned(),
-            seconds => format!("-max_total_time={seconds}"),
+            Some(0) => "-runs=0".to_owned(),
+            Some(seconds) => format!("-max_total_time={seconds}"),
+            None => format!("-runs={INPUTS_DEFAULT}"),
         });
         let dictionary = Path::new(DICTIONARIES).join(format!("{}.dict", self.target));
         if dictionary.exists() {
@@ -276,7 +285,7 @@ impl<'a> Place<'a> {
 
     fn limits(&self) -> Vec<String> {
         vec![
-            format!("-seed={SEED}"),
+            format!("-seed={}", self.seed),
             format!("-max_len={INPUT_BYTES_MAX}"),
             format!("-timeout={INPUT_SECONDS_MAX}"),
             format!("-rss_limit_mb={MEMORY_MB_MAX}"),

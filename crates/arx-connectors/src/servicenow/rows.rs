@@ -175,8 +175,10 @@ fn row_of<'de, A: MapAccess<'de>>(mut map: A) -> Result<Row, A::Error> {
     let mut row = Row::default();
     while let Some(name) = map.next_key::<String>()? {
         let Cell(value) = map.next_value()?;
+        // Of a name that comes twice the last value counts, also where it cannot be read.
+        let earlier = row.fields.remove(&name);
         if let Some(value) = value
-            && row.fields.len() < FIELDS_MAX
+            && (earlier.is_some() || row.fields.len() < FIELDS_MAX)
         {
             row.fields.insert(name, value);
         }

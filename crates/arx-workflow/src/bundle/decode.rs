@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arx_policy::{Glob, Period};
 use arx_types::OperationSpec;
 
-use super::diagnostic::{Code, list, nearest, quote, suggest};
+use super::diagnostic::{Code, list, nearest, printable, quote, suggest};
 use super::manifest::{
     ApiVersion, CatchUp, ConnectorBinding, Kind, Manifest, Metadata, Overlap, Rate, Schedule,
     TimeSaved, entrypoint_default, timezone_default,
@@ -73,6 +73,9 @@ impl Decoder<'_> {
             let Mark { line, column } = at;
             let file = self.file.to_owned();
             let code = code.as_str().to_owned();
+            // Texts in YAML may hold line breaks, and other crates quote them as they are.
+            let message = printable(message.chars());
+            let hint = hint.map(|hint| printable(hint.chars()));
             self.diagnostics.push(Diagnostic { file, line, column, code, message, hint });
         }
     }

@@ -89,13 +89,14 @@ impl fmt::Display for Code {
 
 /// The user's text, short enough for one line and without control characters.
 pub(super) fn quote(text: &str) -> String {
-    let shown: String = text
-        .chars()
-        .take(QUOTE_CHARS_MAX)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
+    let shown = printable(text.chars().take(QUOTE_CHARS_MAX));
     let more = if text.chars().nth(QUOTE_CHARS_MAX).is_some() { "…" } else { "" };
     format!("`{shown}{more}`")
+}
+
+/// A text on one line: nothing that it quotes moves a terminal's cursor.
+pub(super) fn printable(text: impl IntoIterator<Item = char>) -> String {
+    text.into_iter().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The candidate that was most likely meant.

@@ -376,6 +376,10 @@ fn limits() {
     hint: reads are bounded by the vendor's rate budget
     6:45: error[ARX-C014]: a duration of zero
     "#);
+    assert_snapshot!(limit(r#"operation: "a,\nb", max: 1, per: 1h, beyond: deny"#), @r"
+    6:20: error[ARX-C012]: `a,�b` is not a glob: `,` outside of `{…}`
+    hint: a glob is made of names, `*` and `{a,b}`
+    ");
     assert_snapshot!(limit("operation: 'jira .*', max: 1, per: 1h, beyond: deny"), @r#"
     6:20: error[ARX-C012]: `jira .*` is not a glob: ` ` cannot be part of a name
     hint: a glob is made of names, `*` and `{a,b}`
