@@ -1,7 +1,7 @@
 //! The journal: what happened, on disk before it matters, in one SQLite file.
 //!
 //! The only crate that knows SQL. It holds runs, steps, effects, decisions, approvals, episodes,
-//! lineage, the Qualys knowledge cache, stops, and the audit log with its Merkle tree. What
+//! lineage, the Qualys knowledge cache, stops, registrations, fires, and the audit log with its Merkle tree. What
 //! belongs together is written together: an effect's intent and its audit leaf are one
 //! transaction, and so are its outcome and that leaf.
 //!
@@ -23,12 +23,14 @@ pub mod effects;
 mod endpoints;
 pub mod episodes;
 mod error;
+pub mod fires;
 mod journal;
 mod kept;
 pub mod leases;
 pub mod lineage;
 mod packed;
 mod process;
+pub mod registrations;
 pub mod runs;
 mod schema;
 mod scrub;
@@ -50,12 +52,14 @@ pub use decisions::{DecisionFilter, NewDecision, RecordedDecision};
 pub use effects::{Effect, EffectFilter, Intended, NewIntent, SettleOutcome, Settlement};
 pub use episodes::Episode;
 pub use error::JournalError;
+pub use fires::{Fire, FireCause, FireState, NewFire};
 pub use journal::{Fault, FaultPoint, Journal, JournalOptions, StopPoint, StopWhen};
 pub use kept::KeptCheckpoint;
 pub use leases::{Claim, Lease};
 pub use lineage::Merge;
 pub use packed::{Packed, UNPACKED_BYTES_MAX};
 pub use process::Process;
+pub use registrations::Registration;
 pub use runs::{NewRun, Run, RunFilter, WorkflowVersion};
 pub use scrub::Damage;
 pub use state_dir::StateDir;

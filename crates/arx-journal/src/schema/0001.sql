@@ -219,6 +219,46 @@ CREATE TABLE stops (
 ) STRICT;
 CREATE UNIQUE INDEX stops_active ON stops (workflow) WHERE lifted_at IS NULL;
 
+-- Which version of a workflow runs by itself; what was registered before is in the log.
+CREATE TABLE registrations (
+    workflow      TEXT PRIMARY KEY,
+    version       BLOB NOT NULL REFERENCES workflow_versions (digest),
+    registered_at INTEGER NOT NULL,
+    registered_by TEXT NOT NULL,
+    due_after     INTEGER NOT NULL, -- times up to here are nobody's
+    paused_at     INTEGER,
+    paused_by     TEXT,
+    crc           INTEGER NOT NULL AS (row_crc(
+                    workflow, version, registered_at, registered_by, due_after, paused_at,
+                    paused_by
+                  )) STORED
+) STRICT, WITHOUT ROWID;
+
+-- Every time that was due, or that a person asked for, and what became of it.
+CREATE TABLE fires (
+    n           INTEGER PRIMARY KEY,
+    world       TEXT NOT NULL,
+    workflow    TEXT NOT NULL,
+    cause       TEXT NOT NULL CHECK (cause IN ('schedule', 'catch_up', 'person')),
+    due_at      INTEGER NOT NULL,
+    last_due_at INTEGER NOT NULL, -- where it stands for several times: the last of them
+    n_due       INTEGER NOT NULL CHECK (n_due > 0),
+    not_before  INTEGER NOT NULL,
+    actor       TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('waiting', 'started', 'skipped', 'failed')),
+    reason      TEXT,
+    run         TEXT REFERENCES runs (id),
+    decided_at  INTEGER,
+    crc         INTEGER NOT NULL AS (row_crc(
+                  n, world, workflow, cause, due_at, last_due_at, n_due, not_before, actor, state,
+                  reason, run, decided_at
+                )) STORED
+) STRICT;
+CREATE INDEX fires_by_workflow ON fires (workflow, world, n);
+CREATE UNIQUE INDEX fires_once ON fires (workflow, world, last_due_at) WHERE cause <> 'person';
+CREATE INDEX fires_waiting ON fires (world, not_before) WHERE state = 'waiting';
+CREATE INDEX fires_by_run ON fires (run) WHERE run IS NOT NULL;
+
 -- `bytes` alone is the record; the other columns only find it, and are checked against it.
 CREATE TABLE leaves (
     seq   INTEGER PRIMARY KEY,
