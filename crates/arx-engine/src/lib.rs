@@ -16,6 +16,7 @@ mod objects;
 mod observer;
 pub mod provenance;
 mod report;
+pub mod schedule;
 pub mod start;
 
 pub use compose::bindings;

@@ -192,9 +192,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`JournalError::Conflict`] when it no longer waits.
     pub fn start_fire(&mut self, n: u64, run: &RunId) -> Result<Fire, JournalError> {
-        self.decide_fire(n, FireState::Started, None, Some(run))?.ok_or_else(|| {
-            JournalError::Conflict { what: format!("fire {n} is decided already") }
-        })
+        self.decide_fire(n, FireState::Started, None, Some(run))?
+            .ok_or_else(|| JournalError::Conflict { what: format!("fire {n} is decided already") })
     }
 
     /// Leaves a waiting fire out, or says that it could not be started; `None` when it no longer

@@ -107,9 +107,10 @@ pub(super) fn is_vendors(reply: &Response) -> bool {
 
 /// `{"message": …, "detail": …}` or a plain text, on one line.
 fn words(error: &Value) -> Option<String> {
-    let part = |name: &str| error.get(name).and_then(Value::as_str).map(str::trim);
+    let part = |name: &str| error.get(name).and_then(Value::as_str);
     let parts = [error.as_str(), part("message"), part("detail")];
-    let said: Vec<&str> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    let lines = parts.into_iter().flatten().map(|part| text::one_line(part, WORDS_UNITS_MAX));
+    let said: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
     (!said.is_empty()).then(|| text::one_line(&said.join(": "), WORDS_UNITS_MAX))
 }
 

@@ -40,7 +40,11 @@ fn a_new_version_takes_the_place_of_the_old_one_and_keeps_the_pause() {
     assert!(write(&journal, |tx| tx.resume_schedule("demo")).unwrap());
     let resumed = read(&journal, |reader| reader.registration("demo")).unwrap();
     assert_eq!(resumed.paused, None);
-    assert_eq!(resumed.due_after, one.due_after + 1.hour(), "what was due in the pause is nobody's");
+    assert_eq!(
+        resumed.due_after,
+        one.due_after + 1.hour(),
+        "what was due in the pause is nobody's"
+    );
     assert!(write(&journal, |tx| tx.unregister("demo")).unwrap());
     assert!(!write(&journal, |tx| tx.unregister("demo")).unwrap());
     assert_eq!(read(&journal, |reader| reader.registration("demo")), None);

@@ -4,6 +4,7 @@
 //! nothing was reported does the manifest count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use arx_policy::{Glob, Period};
 use arx_types::OperationSpec;
@@ -21,7 +22,9 @@ pub(super) const MANIFEST_KEYS: [&str; 8] =
     ["apiVersion", "kind", "metadata", "entrypoint", "schedule", "connectors", "policy", "inputs"];
 pub(super) const METADATA_KEYS: [&str; 4] = ["name", "owner", "description", "time_saved"];
 pub(super) const TIME_SAVED_KEYS: [&str; 2] = ["per", "minutes"];
-pub(super) const SCHEDULE_KEYS: [&str; 4] = ["cron", "timezone", "overlap", "catch_up"];
+/// Beyond it a run would hardly be one of its day.
+const JITTER_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+pub(super) const SCHEDULE_KEYS: [&str; 5] = ["cron", "timezone", "overlap", "catch_up", "jitter"];
 pub(super) const CONNECTOR_KEYS: [&str; 5] =
     ["operations", "optional", "rate", "settle_for", "settings"];
 pub(super) const RATE_KEYS: [&str; 3] = ["requests", "max", "per"];
@@ -398,12 +401,23 @@ fn schedule(decoder: &mut Decoder<'_>, node: &Node) -> Option<Schedule> {
         None => Some(timezone_default()),
     };
     let overlap = fields.optional("overlap").map_or(Some(Overlap::default()), |node| {
-        decoder.word(node, &[("forbid", Overlap::Forbid)])
+        decoder.word(node, &[("forbid", Overlap::Forbid), ("queue", Overlap::Queue)])
     });
     let catch_up = fields.optional("catch_up").map_or(Some(CatchUp::default()), |node| {
-        decoder.word(node, &[("latest", CatchUp::Latest), ("none", CatchUp::None)])
+        let words = [("latest", CatchUp::Latest), ("all", CatchUp::All), ("none", CatchUp::None)];
+        decoder.word(node, &words)
     });
-    Some(Schedule { cron: cron?, timezone: timezone?, overlap: overlap?, catch_up: catch_up? })
+    let jitter = fields.optional("jitter").map_or(Some(Period::default()), |node| {
+        let jitter = decoder.period(node)?;
+        if jitter.as_duration() <= JITTER_MAX {
+            return Some(jitter);
+        }
+        let message = format!("`{jitter}` is more than 12 hours");
+        decoder.report(node.at, Code::OutOfRange, message, None);
+        None
+    });
+    let (cron, timezone, overlap) = (cron?, timezone?, overlap?);
+    Some(Schedule { cron, timezone, overlap, catch_up: catch_up?, jitter: jitter? })
 }
 
 fn timezone(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {

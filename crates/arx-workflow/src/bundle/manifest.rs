@@ -110,6 +110,10 @@ pub struct Schedule {
     /// What happens to runs that were due while ARX was not running.
     #[schemars(default)]
     pub catch_up: CatchUp,
+    /// Each run begins up to this much later than it is due, so that many workflows of one minute
+    /// do not ask their vendors all at once.
+    #[schemars(default)]
+    pub jitter: Period,
 }
 
 pub(super) fn timezone_default() -> String {
@@ -123,6 +127,8 @@ pub enum Overlap {
     /// The due run is left out.
     #[default]
     Forbid,
+    /// The due run waits for the other's end.
+    Queue,
 }
 
 /// What happens to runs that were due while ARX was not running.
@@ -132,6 +138,8 @@ pub enum CatchUp {
     /// One run makes up for all of them.
     #[default]
     Latest,
+    /// Each is made up for by a run of its own, in their order.
+    All,
     /// They are left out.
     None,
 }

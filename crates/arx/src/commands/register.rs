@@ -4,7 +4,6 @@
 //! never start a run, and never pretend that something will.
 
 mod changes;
-pub(super) mod times;
 
 use std::process::ExitCode;
 
@@ -60,9 +59,8 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     let compiled = policy::compiled(&found)?;
     let manifest = &found.bundle.manifest;
     let next = match &manifest.schedule {
-        Some(schedule) => {
-            times::next(schedule, ctx.clock().now(), TIMES_SHOWN).map_err(CommandError::config)?
-        }
+        Some(schedule) => arx_engine::schedule::next(schedule, ctx.clock().now(), TIMES_SHOWN)
+            .map_err(CommandError::config)?,
         None => Vec::new(),
     };
 

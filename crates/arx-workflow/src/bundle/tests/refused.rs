@@ -204,11 +204,12 @@ fn schedules() {
     hint: write an IANA name such as `UTC` or `Europe/Berlin`
     "#);
     assert_snapshot!(schedule("cron: '0 1 * * *', overlap: allow, catch_up: lates"), @r#"
-    5:41: error[ARX-C007]: `allow` is not one of `forbid`
-    hint: write `forbid`
-    5:58: error[ARX-C007]: `lates` is not one of `latest`, `none`
+    5:41: error[ARX-C007]: `allow` is not one of `forbid`, `queue`
+    hint: write `forbid` or `queue`
+    5:58: error[ARX-C007]: `lates` is not one of `latest`, `all`, `none`
     hint: did you mean `latest`?
     "#);
+    assert_snapshot!(schedule("cron: '0 1 * * *', jitter: 13h"), @"5:40: error[ARX-C009]: `13h` is more than 12 hours");
 }
 
 #[test]

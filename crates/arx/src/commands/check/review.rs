@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bundles::Found;
-use crate::commands::register::times;
 use crate::commands::standing::{self, Denial, Says, Standing};
 
 /// Whether a bundle can do its work in spite of a finding.
@@ -253,7 +252,7 @@ impl Reviewer<'_> {
 
     fn schedule(&mut self, now: Timestamp) {
         let Some(schedule) = &self.found.bundle.manifest.schedule else { return };
-        let Err(why) = times::next(schedule, now, 1) else { return };
+        let Err(why) = arx_engine::schedule::next(schedule, now, 1) else { return };
         let (line, column) = place(&self.found.bundle.yaml_text, "cron:");
         self.findings.push(Finding {
             severity: Severity::Error,
