@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arx_audit::LeafKind;
 use arx_journal::{
-    Claim, Journal, JournalError, LeafDraft, Lease, Packed, Process, Run, Step, StepOutcome, Tx,
-    WorkflowVersion, World,
+    Claim, Journal, JournalError, LeafDraft, Lease, NewReport, Packed, Process, Run, Step,
+    StepOutcome, Tx, WorkflowVersion, World,
 };
 use arx_types::{Digest, RunId, RunStatus};
 use async_trait::async_trait;
@@ -275,7 +275,11 @@ impl Engine for Embedded {
         report: &Value,
         detail: Map<String, Value>,
     ) -> Result<(), EngineError> {
-        let report = Packed::json(report)?;
+        let report = NewReport {
+            figures: Packed::json(&crate::report::figures(report))?,
+            minutes_saved: report.get("time_saved_minutes").and_then(Value::as_u64).unwrap_or(0),
+            report: Packed::json(report)?,
+        };
         let lease = lease.clone();
         self.journal
             .try_write(move |tx| {

@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The longest error message that lists show, in characters.
+const MESSAGE_CHARS_MAX: usize = 300;
+
 /// What one unit of work saves a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimeSaved {
@@ -151,6 +154,26 @@ impl Report {
             error.kind == "ValueError" && error.message.starts_with("configuration: ")
         })
     }
+}
+
+/// What lists show of a report: the figures, without items and texts that may be long.
+pub(crate) fn figures(report: &Value) -> Value {
+    let mut figures = Map::new();
+    for name in
+        ["findings_read", "merged", "tickets_read", "counts", "dry_run", "time_saved_minutes"]
+    {
+        if let Some(value) = report.get(name) {
+            figures.insert(name.to_owned(), value.clone());
+        }
+    }
+    let n_of = |name: &str| report.get(name).and_then(Value::as_array).map_or(0, Vec::len);
+    figures.insert("n_items".to_owned(), n_of("items").into());
+    figures.insert("n_warnings".to_owned(), n_of("warnings").into());
+    if let Some(message) = report.pointer("/error/message").and_then(Value::as_str) {
+        let short: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
+        figures.insert("error".to_owned(), short.into());
+    }
+    Value::Object(figures)
 }
 
 /// Gathers what a report is made of while a run goes on. Everything in it comes from the run's

@@ -14,9 +14,10 @@ mod vote;
 
 use arx_types::{ApprovalId, Digest, EffectKey, Operation, RunId};
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Row, params, params_from_iter};
 
-use crate::column::{Bytes32, Micros, Text, Word, Worded, signed};
+use crate::column::{Bytes32, Micros, Text, Word, Worded};
+use crate::conditions::Conditions;
 use crate::{JournalError, Packed, Reader, Tx};
 
 pub use vote::{CastVote, Vote, VoteOutcome, VoteRefusal};
@@ -378,10 +379,10 @@ impl Tx<'_> {
     }
 }
 
-const COLUMNS: &str = "id, run, workflow, state, requester, approvers, quorum, requested_at, \
+pub(crate) const COLUMNS: &str = "id, run, workflow, state, requester, approvers, quorum, requested_at, \
                        expires_at";
 
-fn read_approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
+pub(crate) fn read_approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
     let approvers: String = row.get(5)?;
     Ok(Approval {
         id: row.get::<_, Text<ApprovalId>>(0)?.0,
@@ -413,13 +414,11 @@ impl Reader<'_> {
         run: Option<&RunId>,
         state: Option<ApprovalState>,
     ) -> Result<Vec<Approval>, JournalError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM approvals WHERE (?1 IS NULL OR run = ?1) \
-             AND (?2 IS NULL OR state = ?2) ORDER BY n DESC LIMIT ?3"
-        );
-        let limit = signed(APPROVALS_LISTED_MAX as u64);
-        let state = state.map(ApprovalState::as_str);
-        self.rows(&sql, params![run.map(RunId::as_str), state, limit], read_approval)
+        let (sql, values) = Conditions::default()
+            .given("run = ?", run.map(|run| run.as_str().to_owned()))
+            .given("state = ?", state.map(|state| state.as_str().to_owned()))
+            .page(&format!("SELECT {COLUMNS} FROM approvals"), "n DESC", 0, APPROVALS_LISTED_MAX);
+        self.rows(&sql, params_from_iter(values), read_approval)
     }
 
     /// What an approval asks for.

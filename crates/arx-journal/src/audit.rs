@@ -14,10 +14,11 @@ use arx_audit::{
 };
 use arx_types::{Decision, Digest, EffectKey, Operation, RiskScore, RunId};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, params, params_from_iter};
 use serde_json::{Map, Value};
 
 use crate::column::{Micros, signed, unsigned};
+use crate::conditions::Conditions;
 use crate::tx::Tail;
 use crate::{Journal, JournalError, Reader, Tx};
 
@@ -341,32 +342,14 @@ impl Reader<'_> {
 
     /// Leaves, newest first.
     pub fn leaves(&self, filter: &LeafFilter) -> Result<Vec<StoredLeaf>, JournalError> {
-        let limit = match filter.limit {
-            0 => LEAVES_LISTED_MAX,
-            limit => limit.min(LEAVES_LISTED_MAX),
-        };
-        let before = filter.before.map_or(i64::MAX, signed);
-        let kind = filter.kind.map(LeafKind::as_str);
-        let limit = signed(limit as u64);
-        let read = |row: &rusqlite::Row<'_>| {
+        let (sql, values) = Conditions::default()
+            .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
+            .given("kind = ?", filter.kind.map(|kind| kind.as_str().to_owned()))
+            .given("seq < ?", filter.before.map(signed))
+            .page("SELECT seq, bytes FROM leaves", "seq DESC", filter.limit, LEAVES_LISTED_MAX);
+        self.rows(&sql, params_from_iter(values), |row| {
             Ok(StoredLeaf { seq: unsigned(row.get(0)?), bytes: row.get(1)? })
-        };
-        // Two statements, because the planner must choose between two indexes before it knows
-        // whether there is a run to look for.
-        match &filter.run {
-            Some(run) => self.rows(
-                "SELECT seq, bytes FROM leaves WHERE run = ?1 AND seq < ?2 \
-                 AND (?3 IS NULL OR kind = ?3) ORDER BY seq DESC LIMIT ?4",
-                params![run.as_str(), before, kind, limit],
-                read,
-            ),
-            None => self.rows(
-                "SELECT seq, bytes FROM leaves WHERE seq < ?1 \
-                 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3",
-                params![before, kind, limit],
-                read,
-            ),
-        }
+        })
     }
 
     /// The newest checkpoint.
@@ -487,7 +470,7 @@ fn read_checkpoint(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredCheckpoint
     })
 }
 
-fn corrupt_tree(error: arx_audit::TreeError) -> JournalError {
+pub(crate) fn corrupt_tree(error: arx_audit::TreeError) -> JournalError {
     JournalError::corrupt(format!("the tree of the audit log: {error}"))
 }
 

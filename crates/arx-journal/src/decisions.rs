@@ -9,9 +9,10 @@ mod tests;
 
 use arx_types::{Access, ApprovalId, EffectKey, Operation, RunId, Verdict};
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Row, params, params_from_iter};
 
 use crate::column::{Micros, Text, Word, Worded, signed, unsigned};
+use crate::conditions::Conditions;
 use crate::{JournalError, Packed, Reader, Tx, World};
 
 /// The most decisions that one page holds.
@@ -174,22 +175,18 @@ impl Reader<'_> {
         &self,
         filter: &DecisionFilter,
     ) -> Result<Vec<RecordedDecision>, JournalError> {
-        let limit = match filter.limit {
-            0 => DECISIONS_LISTED_MAX,
-            limit => limit.min(DECISIONS_LISTED_MAX),
-        };
-        self.rows(
-            "SELECT seq, run, workflow, world, operation, access, verdict, approval, effect_key, \
-             request, at FROM decisions WHERE seq > ?1 AND (?2 IS NULL OR workflow = ?2) \
-             AND (?3 IS NULL OR run = ?3) ORDER BY seq LIMIT ?4",
-            params![
-                filter.after.map_or(-1, signed),
-                filter.workflow,
-                filter.run.as_ref().map(RunId::as_str),
-                signed(limit as u64),
-            ],
-            read_decision,
-        )
+        let (sql, values) = Conditions::default()
+            .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
+            .given("workflow = ?", filter.workflow.clone())
+            .given("seq > ?", filter.after.map(signed))
+            .page(
+                "SELECT seq, run, workflow, world, operation, access, verdict, approval, \
+                 effect_key, request, at FROM decisions",
+                "seq",
+                filter.limit,
+                DECISIONS_LISTED_MAX,
+            );
+        self.rows(&sql, params_from_iter(values), read_decision)
     }
 }
 

@@ -13,10 +13,11 @@ mod tests;
 
 use arx_types::{Digest, EffectKey, EffectState, Operation, RunId};
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Row, params, params_from_iter};
 
 use crate::audit::{LeafDraft, LeafRef};
 use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
+use crate::conditions::Conditions;
 use crate::{JournalError, Packed, Reader, Tx, World};
 
 /// The most effects that one intent may cover.
@@ -133,11 +134,11 @@ pub struct EffectFilter {
     pub state: Option<EffectState>,
 }
 
-const COLUMNS: &str = "world, key, run, workflow, operation, params_sha256, params, state, \
+pub(crate) const COLUMNS: &str = "world, key, run, workflow, operation, params_sha256, params, state, \
                        result, detail, covered_by, attempts, intent_at, intent_seq, settled_at, \
                        outcome_seq";
 
-fn read_effect(row: &Row<'_>) -> rusqlite::Result<Effect> {
+pub(crate) fn read_effect(row: &Row<'_>) -> rusqlite::Result<Effect> {
     Ok(Effect {
         world: row.get::<_, Text<World>>(0)?.0,
         key: row.get::<_, Text<EffectKey>>(1)?.0,
@@ -305,22 +306,18 @@ impl Reader<'_> {
 
     /// Effects, the newest intent first; at most [`EFFECTS_LISTED_MAX`].
     pub fn effects(&self, filter: &EffectFilter) -> Result<Vec<Effect>, JournalError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM effects WHERE (?1 IS NULL OR world = ?1) \
-             AND (?2 IS NULL OR run = ?2) AND (?3 IS NULL OR workflow = ?3) \
-             AND (?4 IS NULL OR state = ?4) ORDER BY intent_seq DESC, key LIMIT ?5"
-        );
-        self.rows(
-            &sql,
-            params![
-                filter.world.as_ref().map(World::as_str),
-                filter.run.as_ref().map(RunId::as_str),
-                filter.workflow,
-                filter.state.map(EffectState::as_str),
-                signed(EFFECTS_LISTED_MAX as u64),
-            ],
-            read_effect,
-        )
+        let (sql, values) = Conditions::default()
+            .given("world = ?", filter.world.as_ref().map(|world| world.as_str().to_owned()))
+            .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
+            .given("workflow = ?", filter.workflow.clone())
+            .given("state = ?", filter.state.map(|state| state.as_str().to_owned()))
+            .page(
+                &format!("SELECT {COLUMNS} FROM effects"),
+                "intent_seq DESC, key",
+                0,
+                EFFECTS_LISTED_MAX,
+            );
+        self.rows(&sql, params_from_iter(values), read_effect)
     }
 
     /// The last segments of the keys below `prefix` whose effects are done: below
@@ -342,8 +339,8 @@ impl Reader<'_> {
     /// run that has ended or waits for attention. Covered ones are decided with their cover.
     pub fn effects_needing_attention(&self) -> Result<Vec<Effect>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM effects WHERE covered_by IS NULL AND (state = 'unknown' \
-             OR (state = 'intended' AND (SELECT ended_at IS NOT NULL OR status = \
+            "SELECT {COLUMNS} FROM effects WHERE state IN ('intended', 'unknown') \
+             AND covered_by IS NULL AND (state = 'unknown' OR ((SELECT ended_at IS NOT NULL OR status = \
              'needs_attention' FROM runs WHERE runs.id = effects.run))) \
              ORDER BY intent_seq, key LIMIT ?1"
         );

@@ -7,9 +7,10 @@ mod tests;
 
 use arx_types::{Digest, RunId, RunMode, RunStatus};
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Row, params, params_from_iter};
 
 use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
+use crate::conditions::Conditions;
 use crate::{JournalError, Lease, Packed, Reader, Tx, World};
 
 /// The most runs that one listing returns.
@@ -80,6 +81,21 @@ pub struct Run {
     pub ended_at: Option<Timestamp>,
     /// The lease on it, which may be over; `None` while nobody drives it.
     pub lease: Option<Lease>,
+    /// Minutes that it saved a person, by its own report.
+    pub minutes_saved: u64,
+    /// What lists show of its report, where it has one.
+    pub figures: Option<Packed>,
+}
+
+/// What a run reports, and what lists show of it without reading the whole.
+#[derive(Clone, Debug)]
+pub struct NewReport {
+    /// Everything.
+    pub report: Packed,
+    /// The few figures of it that lists show.
+    pub figures: Packed,
+    /// Minutes that it saved a person.
+    pub minutes_saved: u64,
 }
 
 impl Run {
@@ -106,7 +122,7 @@ pub struct RunFilter {
 }
 
 const COLUMNS: &str = "id, workflow, version, policy_version, world, status, actor, inputs, args, \
-                       started_at, ended_at, owner, epoch, leased_until";
+                       started_at, ended_at, owner, epoch, leased_until, minutes_saved, figures";
 
 fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
     let owner: Option<String> = row.get(11)?;
@@ -131,6 +147,8 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
         args: row.get(8)?,
         started_at: row.get::<_, Micros>(9)?.0,
         ended_at: row.get::<_, Option<Micros>>(10)?.map(|at| at.0),
+        minutes_saved: unsigned(row.get(14)?),
+        figures: row.get(15)?,
     })
 }
 
@@ -195,9 +213,10 @@ impl Tx<'_> {
     }
 
     /// Keeps a run's report; a later one takes its place.
-    pub fn put_report(&mut self, run: &RunId, report: &Packed) -> Result<(), JournalError> {
-        let sql = "UPDATE runs SET report = ?2 WHERE id = ?1";
-        match self.execute(sql, params![run.as_str(), report])? {
+    pub fn put_report(&mut self, run: &RunId, report: &NewReport) -> Result<(), JournalError> {
+        let sql = "UPDATE runs SET report = ?2, figures = ?3, minutes_saved = ?4 WHERE id = ?1";
+        let minutes = signed(report.minutes_saved);
+        match self.execute(sql, params![run.as_str(), report.report, report.figures, minutes])? {
             0 => Err(no_run(run)),
             _ => Ok(()),
         }
@@ -246,27 +265,16 @@ impl Reader<'_> {
 
     /// Runs, newest first.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, JournalError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM runs WHERE (?1 IS NULL OR workflow = ?1) \
-             AND (?2 IS NULL OR world = ?2) AND (?3 IS NULL OR status = ?3) \
-             AND (?4 IS NULL OR n < (SELECT n FROM runs WHERE id = ?4)) \
-             ORDER BY n DESC LIMIT ?5"
-        );
-        let limit = match filter.limit {
-            0 => RUNS_LISTED_MAX,
-            limit => limit.min(RUNS_LISTED_MAX),
-        };
-        self.rows(
-            &sql,
-            params![
-                filter.workflow,
-                filter.world.as_ref().map(World::as_str),
-                filter.status.map(RunStatus::as_str),
-                filter.before.as_ref().map(RunId::as_str),
-                signed(limit as u64),
-            ],
-            read_run,
-        )
+        let (sql, values) = Conditions::default()
+            .given("workflow = ?", filter.workflow.clone())
+            .given("world = ?", filter.world.as_ref().map(|world| world.as_str().to_owned()))
+            .given("status = ?", filter.status.map(|status| status.as_str().to_owned()))
+            .given(
+                "n < (SELECT n FROM runs WHERE id = ?)",
+                filter.before.as_ref().map(|id| id.as_str().to_owned()),
+            )
+            .page(&format!("SELECT {COLUMNS} FROM runs"), "n DESC", filter.limit, RUNS_LISTED_MAX);
+        self.rows(&sql, params_from_iter(values), read_run)
     }
 
     /// The newest run of a workflow in a world that has not ended.

@@ -116,16 +116,22 @@ fn runs_are_listed_newest_first_a_page_at_a_time() {
     assert_eq!(list(RunFilter { workflow, ..RunFilter::default() }), ids(&[]));
 }
 
+fn report(text: &str) -> NewReport {
+    NewReport { report: packed(text), figures: packed("figures"), minutes_saved: 30 }
+}
+
 #[test]
 fn the_last_report_stands() {
     let fixture = Fixture::new();
     let (journal, id) = fixture.with_run();
     assert_eq!(read(&journal, |reader| reader.report(&id)), None);
     for text in ["first", "second"] {
-        let (run, report) = (id.clone(), packed(text));
+        let (run, report) = (id.clone(), report(text));
         write(&journal, move |tx| tx.put_report(&run, &report)).unwrap();
     }
     assert_eq!(read(&journal, |reader| reader.report(&id)), Some(packed("second")));
-    let error = write(&journal, |tx| tx.put_report(&run_id(9), &packed("x"))).unwrap_err();
+    let run = read(&journal, |reader| reader.run(&id)).unwrap();
+    assert_eq!((run.figures, run.minutes_saved), (Some(packed("figures")), 30));
+    let error = write(&journal, |tx| tx.put_report(&run_id(9), &report("x"))).unwrap_err();
     assert_eq!(error.to_string(), format!("there is no run `{}`", run_id(9)));
 }

@@ -19,7 +19,9 @@ CREATE TABLE workflow_versions (
                      digest, name, manifest, source, policy_version, created_at
                    )) STORED
 ) STRICT;
+CREATE INDEX workflow_versions_by_name ON workflow_versions (name, created_at);
 
+-- What lists show stands before what may be long: SQLite reads a row from its beginning.
 CREATE TABLE runs (
     n              INTEGER PRIMARY KEY,
     id             TEXT NOT NULL UNIQUE,
@@ -29,21 +31,28 @@ CREATE TABLE runs (
     world          TEXT NOT NULL,
     status         TEXT NOT NULL,
     actor          TEXT NOT NULL,
-    inputs         BLOB NOT NULL, -- packed
-    args           BLOB NOT NULL, -- packed
-    report         BLOB,          -- packed
     started_at     INTEGER NOT NULL,
     ended_at       INTEGER,
     owner          TEXT,
     epoch          INTEGER NOT NULL DEFAULT 0,
     leased_until   INTEGER,
+    minutes_saved  INTEGER NOT NULL DEFAULT 0,
+    figures        BLOB,          -- packed, of the report
+    args           BLOB NOT NULL, -- packed
+    inputs         BLOB NOT NULL, -- packed
+    report         BLOB,          -- packed
     crc            INTEGER NOT NULL AS (row_crc(
-                     n, id, workflow, version, policy_version, world, status, actor, inputs,
-                     args, report, started_at, ended_at, owner, epoch, leased_until
+                     n, id, workflow, version, policy_version, world, status, actor, started_at,
+                     ended_at, owner, epoch, leased_until, minutes_saved, figures, args, inputs,
+                     report
                    )) STORED
 ) STRICT;
 CREATE INDEX runs_by_workflow ON runs (workflow, world, n);
 CREATE INDEX runs_unfinished ON runs (workflow, world, n) WHERE ended_at IS NULL;
+CREATE INDEX runs_of_workflow ON runs (workflow, n);
+CREATE INDEX runs_by_status ON runs (status, n);
+CREATE INDEX runs_of_workflow_by_status ON runs (workflow, status, n);
+CREATE INDEX runs_that_saved ON runs (started_at, minutes_saved) WHERE minutes_saved > 0;
 
 CREATE TABLE steps (
     run        TEXT NOT NULL REFERENCES runs (id),
@@ -52,10 +61,10 @@ CREATE TABLE steps (
     position   INTEGER NOT NULL,
     operation  TEXT NOT NULL,
     outcome    TEXT NOT NULL CHECK (outcome IN ('value', 'raised')),
-    payload    BLOB NOT NULL, -- packed
     at         INTEGER NOT NULL,
+    payload    BLOB NOT NULL, -- packed
     crc        INTEGER NOT NULL AS (row_crc(
-                 run, key, occurrence, position, operation, outcome, payload, at
+                 run, key, occurrence, position, operation, outcome, at, payload
                )) STORED,
     PRIMARY KEY (run, key, occurrence),
     UNIQUE (run, position)
@@ -86,6 +95,8 @@ CREATE TABLE effects (
 ) STRICT;
 CREATE INDEX effects_by_run ON effects (run);
 CREATE INDEX effects_open ON effects (world, workflow) WHERE state IN ('intended', 'unknown');
+CREATE INDEX effects_by_intent ON effects (intent_seq, key);
+CREATE INDEX effects_by_state ON effects (state, intent_seq, key);
 CREATE INDEX effects_covered ON effects (world, covered_by) WHERE covered_by IS NOT NULL;
 
 CREATE TABLE decisions (
@@ -127,6 +138,7 @@ CREATE TABLE approvals (
                  )) STORED
 ) STRICT;
 CREATE INDEX approvals_by_run ON approvals (run);
+CREATE INDEX approvals_by_state ON approvals (state, n);
 CREATE INDEX approvals_open ON approvals (expires_at) WHERE state IN ('pending', 'approved');
 
 CREATE TABLE approval_actions (
@@ -269,6 +281,7 @@ CREATE TABLE leaves (
     crc   INTEGER NOT NULL AS (row_crc(seq, bytes, at, kind, run)) STORED
 ) STRICT;
 CREATE INDEX leaves_by_run ON leaves (run, seq) WHERE run IS NOT NULL;
+CREATE INDEX leaves_by_kind ON leaves (kind, seq);
 
 CREATE TABLE hashes (
     idx  INTEGER PRIMARY KEY,

@@ -179,7 +179,15 @@ pub(super) const WRITES: &[fn(&mut Tx<'_>)] = &[
         tx.append_leaf(leaf).unwrap();
     },
     |tx| {
-        tx.put_report(&run(), &packed(&json!({ "paged": 1 }))).unwrap();
+        tx.put_report(
+            &run(),
+            &crate::NewReport {
+                report: packed(&json!({ "paged": 1 })),
+                figures: packed(&json!({})),
+                minutes_saved: 30,
+            },
+        )
+        .unwrap();
         tx.set_run_status(&run(), RunStatus::Succeeded).unwrap();
         tx.append_leaf(of_run(LeafKind::Run, "alice").status("succeeded")).unwrap();
     },
