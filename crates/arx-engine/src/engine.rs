@@ -7,7 +7,7 @@ use std::time::Duration;
 use arx_audit::LeafKind;
 use arx_journal::{
     Claim, Journal, JournalError, LeafDraft, Lease, NewReport, Packed, Process, Run, Step,
-    StepOutcome, Tx, WorkflowVersion, World,
+    StepOutcome, Stop, Tx, WorkflowVersion, World,
 };
 use arx_types::{Digest, RunId, RunStatus};
 use async_trait::async_trait;
@@ -57,6 +57,8 @@ pub struct NewRun {
     pub actor: String,
     /// Decide and record, and send no write.
     pub dry_run: bool,
+    /// The fire that it comes of, where it was not started by hand.
+    pub fire: Option<u64>,
 }
 
 /// Why durability could not be had. Nothing further may be sent.
@@ -72,6 +74,12 @@ pub enum EngineError {
         workflow: String,
         /// Which run, and by whom.
         lease: Lease,
+    },
+    /// The workflow must not act.
+    #[error("`{}` is stopped since {} by `{}`: {}", stop.workflow, stop.at, stop.by, stop.reason)]
+    Stopped {
+        /// Since when, by whom and why.
+        stop: Stop,
     },
     /// There is no such run.
     #[error("there is no run `{run}`")]
@@ -185,10 +193,13 @@ impl Engine for Embedded {
             args: Packed::json(&json!({ "dry_run": run.dry_run }))?,
         };
         let inputs = Digest::of_json(&workflow.inputs).unwrap_or_else(|_| Digest::of_bytes(b""));
-        let dry_run = run.dry_run;
+        let (dry_run, fire) = (run.dry_run, run.fire);
         let process = Arc::clone(&self.process);
         self.journal
             .try_write(move |tx| {
+                if let Some(stop) = tx.active_stop(&record.workflow)? {
+                    return Err(EngineError::Stopped { stop });
+                }
                 tx.put_workflow_version(&version)?;
                 tx.start_run(&record)?;
                 let lease = claim(tx, &existing(tx, &record.id)?, &process)?;
@@ -199,6 +210,13 @@ impl Engine for Embedded {
                     .with("dry_run", dry_run);
                 if record.world.scenario().is_some() {
                     leaf = leaf.with("world", record.world.as_str());
+                }
+                if let Some(fire) = fire {
+                    let fire = tx.start_fire(fire, &record.id)?;
+                    leaf = leaf
+                        .with("fire", fire.n)
+                        .with("cause", fire.cause.as_str())
+                        .with("due_at", fire.due_at.to_string());
                 }
                 tx.append_leaf(leaf)?;
                 Ok(lease)

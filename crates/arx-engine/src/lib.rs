@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod objects;
 mod observer;
 pub mod provenance;
+pub mod registry;
 mod report;
 pub mod schedule;
 pub mod start;

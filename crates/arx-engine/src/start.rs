@@ -13,11 +13,12 @@ use arx_gateway::{ConnectorSpec, Gateway, SetupError};
 use arx_journal::{Clock, Journal, JournalError, LeafDraft, Process, Run, RunFilter, World};
 use arx_types::{ApprovalId, RunId, RunStatus};
 use arx_workflow::Diagnostic;
-use arx_workflow::bundle::{Bundle, Manifest, parse};
+use arx_workflow::bundle::Manifest;
 use rand::Rng as _;
 use serde_json::Value;
 
 use crate::engine::{existing, run_leaf};
+use crate::registry::{self, Registered};
 use crate::{EngineError, NewRun, Workflow};
 
 /// Whether the inputs set a connector aside: `qualys_enabled: false` does, for an optional one.
@@ -76,7 +77,7 @@ pub fn readiness(
 pub fn new_run(clock: &dyn Clock, world: World, actor: &str, dry_run: bool) -> NewRun {
     let unix_ms = u64::try_from(clock.now().as_millisecond()).unwrap_or(0);
     let id = RunId::from_parts(unix_ms, rand::rng().random());
-    NewRun { id, world, actor: actor.to_owned(), dry_run }
+    NewRun { id, world, actor: actor.to_owned(), dry_run, fire: None }
 }
 
 /// The runs of a workflow that an earlier process left and that go on by themselves, the oldest
@@ -167,23 +168,18 @@ pub async fn recorded(
     run: &Run,
     catalogue: &[&'static ConnectorSpec],
 ) -> Result<Recorded, RecordedError> {
-    let digest = run.version;
-    let version = journal
-        .read(move |reader| reader.workflow_version(&digest))
-        .await?
-        .ok_or_else(|| JournalError::NotFound { kind: "version", id: digest.to_string() })?;
-    let operations: Vec<_> = catalogue.iter().map(|spec| (spec.name, spec.operations)).collect();
     let not_understood =
         |diagnostics| RecordedError::Version { workflow: run.workflow.clone(), diagnostics };
-    let manifest = parse("arx.yaml", &version.manifest, &operations).map_err(not_understood)?;
-    let bundle = Bundle::new(manifest.clone(), version.manifest, version.source);
-    let mut workflow = Workflow::new(&bundle, catalogue).map_err(|_| not_understood(Vec::new()))?;
+    let version = registry::version(journal, &run.version, catalogue).await?;
+    let Registered { bundle, mut workflow } = version.map_err(not_understood)?;
+    let manifest = bundle.manifest;
     workflow.inputs = run.inputs.unpack()?;
     let run = NewRun {
         id: run.id.clone(),
         world: run.world.clone(),
         actor: run.actor.clone(),
         dry_run: is_dry(run),
+        fire: None,
     };
     Ok(Recorded { manifest, workflow, run })
 }

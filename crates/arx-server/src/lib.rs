@@ -9,6 +9,7 @@
 
 pub mod daemon;
 pub mod identity;
+pub mod launch;
 pub mod web;
 
 use std::sync::Arc;

@@ -135,7 +135,7 @@ impl TestWorld {
         let unfinished = unfinished.into_iter().next().map(|run| run.id);
         let fresh = unfinished.is_none();
         let id = unfinished.unwrap_or_else(|| RunId::from_parts(1, rand::random()));
-        let run = NewRun { id, world, actor: "tester".to_owned(), dry_run: false };
+        let run = NewRun { id, world, actor: "tester".to_owned(), dry_run: false, fire: None };
         let lease = if fresh {
             driver.engine.begin(&workflow, &run).await?
         } else {

@@ -28,8 +28,6 @@ pub(crate) struct Found {
     pub(crate) manifest_file: String,
     /// The workflow file's name as the user would write it, for diagnostics.
     pub(crate) workflow_file: String,
-    /// Whether it comes from the library inside of the program.
-    pub(crate) from_library: bool,
 }
 
 /// The two texts of a bundle and their names.
@@ -78,7 +76,6 @@ pub(crate) fn find(what: &str) -> Result<Found, CommandError> {
         bundle: Bundle::new(manifest, texts.yaml, source),
         manifest_file: texts.manifest_file,
         workflow_file,
-        from_library: texts.library.is_some(),
     })
 }
 

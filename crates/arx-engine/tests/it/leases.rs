@@ -24,7 +24,7 @@ async fn small(faults: &str) -> TestWorld {
 
 fn new_run(n: u128) -> arx_engine::NewRun {
     let (id, world) = (RunId::from_parts(1, n), World::live());
-    arx_engine::NewRun { id, world, actor: "tester".to_owned(), dry_run: false }
+    arx_engine::NewRun { id, world, actor: "tester".to_owned(), dry_run: false, fire: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

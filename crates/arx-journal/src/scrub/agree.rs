@@ -22,6 +22,8 @@ struct Told {
     approvals: BTreeMap<String, ToldApproval>,
     /// Whether a workflow is stopped, by its last leaf.
     stops: BTreeMap<String, (u64, bool)>,
+    /// The version that each workflow is registered in, and whether it is paused.
+    registrations: BTreeMap<String, (u64, Option<String>, bool)>,
     decisions: BTreeMap<u64, ToldDecision>,
     /// The leaves that opened and closed each episode.
     episodes: BTreeMap<String, (u64, Option<u64>)>,
@@ -100,8 +102,23 @@ impl Told {
             LeafKind::Merge => {
                 self.merges.insert((run, leaf.result_sha256.clone().unwrap_or_default()));
             }
-            LeafKind::Register => {}
+            LeafKind::Register => self.registration(leaf, status),
         }
+    }
+
+    fn registration(&mut self, leaf: &Leaf, status: &str) {
+        let Some(workflow) = &leaf.workflow else { return };
+        let before = self.registrations.get(&workflow.name);
+        let was_paused = before.is_some_and(|(_, _, paused)| *paused);
+        let version = || Some(workflow.version.clone());
+        let (version, paused) = match status {
+            "registered" => (version(), was_paused),
+            "paused" => (version(), true),
+            "resumed" => (version(), false),
+            "unregistered" => (None, false),
+            _ => return,
+        };
+        self.registrations.insert(workflow.name.clone(), (leaf.seq, version, paused));
     }
 
     fn intent(&mut self, leaf: &Leaf, run: String) {
@@ -246,6 +263,7 @@ impl Reader<'_> {
         found.extend(self.runs_agree(&mut told)?);
         found.extend(self.approvals_agree(&told)?);
         found.extend(self.stops_agree(&told)?);
+        found.extend(self.registrations_agree(&mut told)?);
         found.extend(self.episodes_agree(&mut told)?);
         found.extend(self.merges_agree(&told)?);
         Ok(found)
@@ -455,6 +473,28 @@ impl Reader<'_> {
             found.compare(workflow, *seq, "that it is", said(row), said(*stopped));
         }
         active.iter().for_each(|workflow| found.untold(workflow));
+        Ok(found.list)
+    }
+
+    fn registrations_agree(&self, told: &mut Told) -> Result<Vec<Damage>, JournalError> {
+        let mut found = Found { table: "registrations", list: Vec::new() };
+        told.registrations.retain(|_, (_, version, _)| version.is_some());
+        let sql = "SELECT workflow, version, paused_at IS NOT NULL FROM registrations";
+        each(self, sql, &[], |row| {
+            let workflow: String = row.get(0)?;
+            let Some((seq, version, paused)) = told.registrations.remove(&workflow) else {
+                found.untold(&workflow);
+                return Ok(());
+            };
+            let row_version = Digest(row.get(1)?).to_string();
+            found.compare(&workflow, seq, "version", &row_version, &version.unwrap_or_default());
+            let said = |paused: bool| if paused { "paused" } else { "not paused" };
+            found.compare(&workflow, seq, "that it is", said(row.get(2)?), said(paused));
+            Ok(())
+        })?;
+        for (workflow, (seq, ..)) in &told.registrations {
+            found.gone(workflow, *seq, ", and without it the workflow would not run by itself");
+        }
         Ok(found.list)
     }
 

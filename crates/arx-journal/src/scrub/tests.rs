@@ -110,6 +110,17 @@ fn a_row_that_contradicts_the_log_is_told_with_its_leaf() {
         &["row `other` of `stops` says that it is `started`, leaf 12 says `stopped`"],
     );
     check(
+        "UPDATE registrations SET paused_at = 1, paused_by = 'x'",
+        &["row `demo` of `registrations` says that it is `paused`, leaf 0 says `not paused`"],
+    );
+    check(
+        "DELETE FROM registrations",
+        &[
+            "row `demo` of `registrations` is gone: leaf 0 tells of it, and without it the \
+             workflow would not run by itself",
+        ],
+    );
+    check(
         "UPDATE episodes SET closed_at = NULL, closed_by = NULL",
         &["row `demo/CVE-2/1` of `episodes` says that it is `open`, leaf 10 says `closed`"],
     );

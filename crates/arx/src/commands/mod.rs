@@ -13,9 +13,9 @@ mod register;
 mod run;
 mod runs;
 mod sim;
-mod standing;
 mod start;
 mod stop;
+mod workflows;
 
 use std::process::ExitCode;
 
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Runs(runs::Args),
     /// Validate, version and schedule a workflow.
     Register(register::Args),
+    /// Look at registered workflows; pause, resume, run or unregister one.
+    Workflows(workflows::Args),
     /// Stop a workflow: no new runs, and every further call of running ones is denied.
     Stop(stop::Args),
     /// Let a stopped workflow act again.
@@ -63,6 +65,7 @@ pub(crate) async fn run(ctx: &Context, command: Command) -> Result<ExitCode, Com
         Command::Run(args) => run::run(ctx, args).await,
         Command::Runs(args) => runs::run(ctx, args).await,
         Command::Register(args) => register::run(ctx, args).await,
+        Command::Workflows(args) => workflows::run(ctx, args).await,
         Command::Stop(args) => stop::run(ctx, args).await,
         Command::Start(args) => start::run(ctx, args).await,
         Command::Approvals(args) => approvals::run(ctx, args).await,

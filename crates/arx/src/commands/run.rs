@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arx_engine::start::{self, Recorded};
-use arx_engine::{Report, Workflow};
-use arx_journal::World;
+use arx_engine::{NewRun, Observer, Report, Workflow};
+use arx_journal::{Lease, World};
+use arx_server::launch::{Launch, Ready};
 use arx_types::RunStatus;
 use arx_workflow::bundle::{Bundle, Manifest};
 
@@ -14,7 +15,7 @@ use crate::bundles;
 use crate::command_error::CommandError;
 use crate::context::Context;
 use crate::interrupt::Interrupt;
-use crate::launch::{Launch, exit_code, simulated, specs};
+use crate::launch::{self, exit_code, of_launch, specs};
 use crate::progress::Progress;
 use crate::summary;
 
@@ -64,22 +65,14 @@ pub(crate) fn key_and_value(text: &str) -> Result<(String, String), String> {
 /// Does it.
 pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let interrupt = Interrupt::listen(ctx.output(), STOPPING)?;
-    let world = match &args.simulate {
-        None => World::live(),
-        Some(scenario) => simulated(scenario)?,
-    };
+    let world = launch::world(args.simulate.as_deref())?;
     let (manifest, workflow) = interrupt.unless(prepare(ctx, &args)).await?;
-    let launch = Launch::open(ctx, world, &workflow.name).await?;
-    let ready = interrupt.unless(launch.ready(&manifest, &workflow.inputs)).await?;
-    launch.hold_to_endpoints(&ready, args.dry_run).await?;
+    let launch = open(ctx, world, &workflow.name).await?;
+    let ready = interrupt.unless(ready(ctx, &launch, &manifest, &workflow)).await?;
+    launch.hold_to_endpoints(&ready, args.dry_run).await.map_err(of_launch)?;
     for warning in &ready.warnings {
         ctx.output().warn(warning);
     }
-    let progress = Arc::new(Progress::new(
-        ctx.output(),
-        tracing::enabled!(tracing::Level::DEBUG),
-        std::io::stderr().is_terminal(),
-    ));
 
     let unfinished =
         start::unfinished(launch.journal(), &workflow.name, launch.world(), args.dry_run).await?;
@@ -97,14 +90,14 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
             None
         } else {
             let Recorded { manifest, workflow, .. } = &recorded;
-            let ready = interrupt.unless(launch.ready(manifest, &workflow.inputs)).await;
+            let ready = interrupt.unless(self::ready(ctx, &launch, manifest, workflow)).await;
             let hint = format!("or give that run up with `arx runs cancel {}`", run.id);
             Some(ready.map_err(|error| error.hint(hint))?)
         };
-        let lease = launch.resume(&run.id).await?;
+        let lease = launch.resume(&run.id, ctx.actor()).await.map_err(of_launch)?;
         let ready = ready_for_it.as_ref().unwrap_or(&ready);
         let owned = (&recorded.run, &lease);
-        let report = launch.drive(ready, &recorded.workflow, owned, &progress, &interrupt).await?;
+        let report = drive(ctx, &launch, ready, &recorded.workflow, owned, &interrupt).await?;
         let goes_on = match report.status {
             RunStatus::Succeeded | RunStatus::Failed | RunStatus::NeedsAttention => !is_same,
             RunStatus::Parked
@@ -120,9 +113,50 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
 
     let new =
         start::new_run(ctx.clock().as_ref(), launch.world().clone(), ctx.actor(), args.dry_run);
-    let lease = launch.begin(&workflow, &new).await?;
-    let report = launch.drive(&ready, &workflow, (&new, &lease), &progress, &interrupt).await?;
+    let lease = launch.begin(&workflow, &new).await.map_err(of_launch)?;
+    let report = drive(ctx, &launch, &ready, &workflow, (&new, &lease), &interrupt).await?;
     Ok(finish(ctx, &report))
+}
+
+/// Opens a world for a workflow that nobody stopped and no other process drives.
+pub(super) async fn open(
+    ctx: &Context,
+    world: World,
+    workflow: &str,
+) -> Result<Launch, CommandError> {
+    let place = launch::place(ctx)?;
+    Launch::may_begin(&place, &world, workflow).await.map_err(of_launch)?;
+    Launch::open(place, world).await.map_err(of_launch)
+}
+
+/// The gate of a workflow, with every credential tried.
+pub(super) async fn ready(
+    ctx: &Context,
+    launch: &Launch,
+    manifest: &Manifest,
+    workflow: &Workflow,
+) -> Result<Ready, CommandError> {
+    launch.ready(manifest, &workflow.inputs, ctx.actor()).await.map_err(of_launch)
+}
+
+/// Drives a run and shows how it goes.
+pub(super) async fn drive(
+    ctx: &Context,
+    launch: &Launch,
+    ready: &Ready,
+    workflow: &Workflow,
+    owned: (&NewRun, &Lease),
+    interrupt: &Interrupt,
+) -> Result<Report, CommandError> {
+    let progress = Arc::new(Progress::new(
+        ctx.output(),
+        tracing::enabled!(tracing::Level::DEBUG),
+        std::io::stderr().is_terminal(),
+    ));
+    let observer = Arc::clone(&progress) as Arc<dyn Observer>;
+    let report = launch.drive(ready, workflow, owned, observer, interrupt.watch()).await;
+    progress.clear();
+    report.map_err(of_launch)
 }
 
 /// Finds, parses, overrides and checks the bundle.

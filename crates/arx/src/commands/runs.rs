@@ -4,9 +4,7 @@ mod provenance;
 mod show;
 mod ticket;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use arx_engine::start;
 use arx_journal::{Run, RunFilter, World};
@@ -16,9 +14,8 @@ use serde_json::{Value, json};
 use crate::command_error::CommandError;
 use crate::context::Context;
 use crate::interrupt::Interrupt;
-use crate::launch::{Launch, specs};
+use crate::launch::{of_launch, specs};
 use crate::output::printable;
-use crate::progress::Progress;
 use crate::summary;
 
 /// Runs listed unless `--limit` says otherwise.
@@ -206,24 +203,19 @@ async fn resume(ctx: &Context, id: &RunId) -> Result<ExitCode, CommandError> {
     let interrupt = Interrupt::listen(ctx.output(), super::run::STOPPING)?;
     let run = find(ctx, id).await?;
     refuse_ended(&run)?;
-    let launch = Launch::open(ctx, run.world.clone(), &run.workflow).await?;
+    let launch = super::run::open(ctx, run.world.clone(), &run.workflow).await?;
     let recorded = start::recorded(launch.journal(), &run, &specs())
         .await
         .map_err(|error| super::run::of_recorded(error, id.as_str()))?;
-    let ready =
-        interrupt.unless(launch.ready(&recorded.manifest, &recorded.workflow.inputs)).await?;
-    launch.hold_to_endpoints(&ready, recorded.run.dry_run).await?;
+    let start::Recorded { manifest, workflow, run } = &recorded;
+    let ready = interrupt.unless(super::run::ready(ctx, &launch, manifest, workflow)).await?;
+    launch.hold_to_endpoints(&ready, run.dry_run).await.map_err(of_launch)?;
     for warning in &ready.warnings {
         ctx.output().warn(warning);
     }
-    let progress = Arc::new(Progress::new(
-        ctx.output(),
-        tracing::enabled!(tracing::Level::DEBUG),
-        std::io::stderr().is_terminal(),
-    ));
-    let lease = launch.resume(id).await?;
-    let owned = (&recorded.run, &lease);
-    let report = launch.drive(&ready, &recorded.workflow, owned, &progress, &interrupt).await?;
+    let lease = launch.resume(id, ctx.actor()).await.map_err(of_launch)?;
+    let report =
+        super::run::drive(ctx, &launch, &ready, workflow, (run, &lease), &interrupt).await?;
     Ok(super::run::finish(ctx, &report))
 }
 

@@ -142,20 +142,23 @@ fn a_registration_shows_what_becomes_wider() {
     let first = register(&["--json"]).code(0).json();
     assert_eq!(first["registered"], true);
     assert_eq!(first["next"].as_array().unwrap().len(), 5);
-    assert_eq!(first["runs_by_itself"], false);
+    assert_eq!(first["runs_by_itself"], true);
     let again = register(&["--json"]).code(0).json();
     assert_eq!(again["registered"], false);
     assert_eq!(again["version"], first["version"]);
 
     home.bundle(&[("max: 50", "max: 500"), ("quorum: 1", "quorum: 2"), ("0 */2", "30 */2")]);
-    let people = register(&[]).code(0).stdout;
+    let refused = register(&[]).code(2);
+    refused.says("nobody agreed").says("WIDER").says("--yes");
+    let list = home.arx(&["workflows", "list", "--json"]).code(0).json();
+    assert_eq!(list["workflows"][0]["version"], first["version"]);
+    let people = register(&["--yes"]).code(0).stdout;
     let wider = "limit pagerduty.incidents:create: 50 per 1h, then escalate -> 500 per 1h, then \
                  escalate  WIDER";
     assert!(people.contains(wider), "{people}");
     assert!(people.contains("quorum: 1 -> 2\n"), "{people}");
     assert!(people.contains("schedule: 0 */2 * * * UTC -> 30 */2 * * * UTC"), "{people}");
-    assert!(people.contains("Nothing runs by itself"), "{people}");
-    assert!(people.contains(&format!("arx run {config}")), "{people}");
+    assert!(people.contains("It runs by itself while `arx serve` does"), "{people}");
 
     let log = home.arx(&["audit", "log", "--kind", "register", "--json"]).code(0).json();
     let leaves = log["leaves"].as_array().unwrap();
@@ -165,6 +168,33 @@ fn a_registration_shows_what_becomes_wider() {
     home.arx(&["audit", "verify"]).code(0);
     home.bundle(&[("issues.create", "issues.destroy")]);
     register(&[]).code(2).says("workflow.py");
+}
+
+#[test]
+fn a_registered_workflow_is_paused_fired_and_taken_off() {
+    let home = Home::new();
+    let name = "critical-vuln-escalation";
+    let workflows = |args: &[&str]| home.arx(&[&["workflows"], args].concat());
+    workflows(&["list"]).code(0);
+    workflows(&["pause", name]).code(1);
+    home.arx(&["register", "--config", name]).code(0);
+    workflows(&["pause", "critical"]).code(1).says("not registered");
+    let pause = || workflows(&["pause", name, "--json"]).code(0).json()["changed"].clone();
+    assert_eq!((pause(), pause()), (true.into(), false.into()));
+    let shown = || workflows(&["show", name, "--json"]).code(0).json();
+    assert_eq!((&shown()["paused"], &shown()["next"]), (&true.into(), &serde_json::json!([])));
+    workflows(&["resume", name]).code(0);
+    assert_eq!(shown()["next"].as_array().unwrap().len(), 5);
+    workflows(&["run", name]).code(0);
+    assert_eq!(shown()["fires"][0]["state"], "waiting");
+    assert_eq!(shown()["fires"][0]["cause"], "person");
+    workflows(&["unregister", name]).code(0);
+    workflows(&["show", name]).code(1).says("not registered");
+    home.arx(&["audit", "verify"]).code(0);
+    let log = home.arx(&["audit", "log", "--kind", "register", "--json"]).code(0).json();
+    let told: Vec<_> =
+        log["leaves"].as_array().unwrap().iter().map(|leaf| &leaf["status"]).collect();
+    assert_eq!(told, ["unregistered", "resumed", "paused", "registered"]);
 }
 
 #[track_caller]

@@ -103,6 +103,7 @@ pub(super) const WRITES: &[fn(&mut Tx<'_>)] = &[
         let mut leaf = LeafDraft::new(LeafKind::Register, "bob").status("registered");
         let version = version().digest.to_string();
         leaf.workflow = Some(Workflow { name: WORKFLOW.to_owned(), version });
+        tx.register(WORKFLOW, &version().digest, "bob").unwrap();
         tx.append_leaf(leaf).unwrap();
         tx.append_leaf(of_run(LeafKind::Run, "alice").status("started")).unwrap();
     },

@@ -205,7 +205,6 @@ fn schedules() {
     "#);
     assert_snapshot!(schedule("cron: '0 1 * * *', overlap: allow, catch_up: lates"), @r#"
     5:41: error[ARX-C007]: `allow` is not one of `forbid`, `queue`
-    hint: write `forbid` or `queue`
     5:58: error[ARX-C007]: `lates` is not one of `latest`, `all`, `none`
     hint: did you mean `latest`?
     "#);

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use arx_engine::registry::standing::{self, Denial, Says, Standing};
 use arx_policy::{Effect, Policy, RuleDef};
 use arx_types::{Access, Operation};
 use arx_workflow::Diagnostic;
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bundles::Found;
-use crate::commands::standing::{self, Denial, Says, Standing};
+use crate::launch::specs;
 
 /// Whether a bundle can do its work in spite of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -89,7 +90,7 @@ impl Review {
 /// Reviews a bundle whose files are right in themselves.
 pub(super) fn review(found: &Found, policy: &Policy, checked: &Checked, now: Timestamp) -> Review {
     let mut reviewer = Reviewer { found, findings: Vec::new() };
-    let catalogue = standing::catalogue();
+    let catalogue = standing::operations(&specs());
     let mut called = BTreeSet::new();
     for call in &checked.operations {
         let Ok(operation) = call.operation.parse::<Operation>() else { continue };

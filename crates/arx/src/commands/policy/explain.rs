@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use arx_engine::registry::standing;
 use arx_policy::{Policy, Request};
 use arx_types::{Decision, Operation, Target, Verdict};
 use jiff::Timestamp;
@@ -10,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::bundles;
 use crate::command_error::CommandError;
-use crate::commands::{lookup, standing};
+use crate::commands::lookup;
 use crate::context::Context;
+use crate::launch::specs;
 use crate::output::{Paint, printable};
 
 /// What may be typed after `arx policy explain`.
@@ -57,7 +59,7 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
             CommandError::user("the parameters are not a JSON object")
                 .hint("write --params '{\"urgency\": \"high\"}'")
         })?;
-    let catalogue = standing::catalogue();
+    let catalogue = standing::operations(&specs());
     let spec = catalogue.get(&operation).copied();
     let facts = json!({
         "id": "run_00000000000000000000000000",

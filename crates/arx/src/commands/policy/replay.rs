@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::process::ExitCode;
 
+use arx_engine::registry::standing;
 use arx_journal::{DecisionFilter, Journal, JournalError, RecordedDecision};
 use arx_policy::{Period, Policy, Request};
 use arx_types::{Access, Decision, Operation, OperationSpec, Target, Verdict};
@@ -19,8 +20,9 @@ use serde_json::{Value, json};
 use super::explain::verdict;
 use crate::bundles;
 use crate::command_error::CommandError;
-use crate::commands::{lookup, standing};
+use crate::commands::lookup;
 use crate::context::Context;
+use crate::launch::specs;
 use crate::output::{Paint, printable};
 
 /// Decisions that are read at once.
@@ -171,7 +173,7 @@ impl<'p> Replay<'p> {
         let window = windows.fold(FREQUENCY_WINDOW, SignedDuration::max);
         Self {
             policy,
-            catalogue: standing::catalogue(),
+            catalogue: standing::operations(&specs()),
             since,
             window,
             passed: BTreeMap::new(),

@@ -5,23 +5,26 @@
 
 use std::collections::BTreeMap;
 
+use arx_gateway::ConnectorSpec;
 use arx_policy::{Beyond, LimitDef, Policy};
-use arx_workflow::bundle::{Bundle, Schedule};
+use arx_workflow::bundle::{Bundle, CatchUp, Overlap, Schedule};
 use serde::Serialize;
 
-use crate::commands::standing::{self, Says};
+use super::standing::{self, Says};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Change {
+pub struct Change {
     /// What sort of thing changed.
-    pub(super) what: &'static str,
+    pub what: &'static str,
     /// Which one.
-    pub(super) name: String,
-    pub(super) was: String,
-    pub(super) now: String,
+    pub name: String,
+    /// What it was.
+    pub was: String,
+    /// What it becomes.
+    pub now: String,
     /// Whether more may happen.
-    pub(super) wider: bool,
+    pub wider: bool,
 }
 
 const NONE: &str = "none";
@@ -33,9 +36,13 @@ pub(super) struct Version<'b> {
 }
 
 /// Every difference, in the order in which a reviewer asks.
-pub(super) fn between(old: &Version<'_>, new: &Version<'_>) -> Vec<Change> {
+pub(super) fn between(
+    old: &Version<'_>,
+    new: &Version<'_>,
+    catalogue: &[&'static ConnectorSpec],
+) -> Vec<Change> {
     let mut changes = Changes::default();
-    changes.permissions(old.policy, new.policy);
+    changes.permissions(old.policy, new.policy, catalogue);
     changes.limits(&old.policy.def().limits, &new.policy.def().limits);
     changes.people(old.policy, new.policy);
     changes.connectors(old.bundle, new.bundle);
@@ -75,8 +82,8 @@ impl Changes {
         }
     }
 
-    fn permissions(&mut self, old: &Policy, new: &Policy) {
-        for (operation, spec) in standing::catalogue() {
+    fn permissions(&mut self, old: &Policy, new: &Policy, catalogue: &[&'static ConnectorSpec]) {
+        for (operation, spec) in standing::operations(catalogue) {
             let was = standing::of(old, &operation, spec);
             let now = standing::of(new, &operation, spec);
             let (was_says, now_says) = (was.says.as_str(), now.says.as_str());
@@ -159,7 +166,20 @@ impl Changes {
     fn schedule(&mut self, old: &Bundle, new: &Bundle) {
         let words = |schedule: &Option<Schedule>| {
             schedule.as_ref().map_or(NONE.to_owned(), |schedule| {
-                format!("{} {}", schedule.cron, schedule.timezone)
+                let Schedule { cron, timezone, overlap, catch_up, jitter } = schedule;
+                let mut words = format!("{cron} {timezone}");
+                if *overlap != Overlap::default() {
+                    words.push_str(", overlapping runs queue");
+                }
+                match catch_up {
+                    CatchUp::Latest => {}
+                    CatchUp::All => words.push_str(", every missed time is made up for"),
+                    CatchUp::None => words.push_str(", no missed time is made up for"),
+                }
+                if !jitter.is_zero() {
+                    words.push_str(&format!(", up to {jitter} later"));
+                }
+                words
             })
         };
         let (was, now) = (words(&old.manifest.schedule), words(&new.manifest.schedule));
@@ -215,94 +235,4 @@ fn words(limits: &[&LimitDef]) -> String {
         format!("{} per {}, then {}", limit.max, limit.per, limit.beyond.as_str())
     };
     limits.iter().map(one).collect::<Vec<_>>().join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use arx_workflow::bundle::parse;
-
-    use super::*;
-    use crate::context::catalogue;
-
-    const YAML: &str = "apiVersion: arx/v1\nkind: Workflow\nmetadata: { name: t, owner: me }\n\
-        schedule: { cron: '0 * * * *' }\nconnectors:\n  jira: { operations: ['issues:create'] }\n\
-        policy:\n  rules:\n    - { name: t, effect: permit, connector: jira, operation: '*' }\n  \
-        limits:\n    - { operation: 'jira.issues:create', max: 10, per: 1h, beyond: deny }\n  \
-        approvals: { approvers: [bob], quorum: 2 }\ninputs: { size: 1 }\n";
-
-    fn bundle(yaml: &str) -> (Bundle, Policy) {
-        let manifest = parse("arx.yaml", yaml, &catalogue()).unwrap();
-        let policy = Policy::compile(&manifest.policy, &manifest.bound()).unwrap();
-        (Bundle::new(manifest, yaml.to_owned(), "async def main(): pass\n".to_owned()), policy)
-    }
-
-    #[track_caller]
-    fn check(from: &str, to: &str, expected: &[&str]) {
-        assert!(YAML.contains(from), "{from}");
-        let (old, old_policy) = bundle(YAML);
-        let (new, new_policy) = bundle(&YAML.replace(from, to));
-        let changes = between(
-            &Version { bundle: &old, policy: &old_policy },
-            &Version { bundle: &new, policy: &new_policy },
-        );
-        let changes: Vec<String> = changes
-            .iter()
-            .map(|change| {
-                let wider = if change.wider { " WIDER" } else { "" };
-                format!("{} {}: {} -> {}{wider}", change.what, change.name, change.was, change.now)
-            })
-            .collect();
-        assert_eq!(changes, expected);
-    }
-
-    #[test]
-    fn what_lets_more_pass_is_wider() {
-        check("max: 10", "max: 10", &[]);
-        check(
-            "max: 10",
-            "max: 20",
-            &["limit jira.issues:create: 10 per 1h, then deny -> 20 per 1h, then deny WIDER"],
-        );
-        check(
-            "max: 10",
-            "max: 5",
-            &["limit jira.issues:create: 10 per 1h, then deny -> 5 per 1h, then deny"],
-        );
-        check(
-            "per: 1h",
-            "per: 30m",
-            &["limit jira.issues:create: 10 per 1h, then deny -> 10 per 30m, then deny WIDER"],
-        );
-        check(
-            "beyond: deny",
-            "beyond: escalate",
-            &["limit jira.issues:create: 10 per 1h, then deny -> 10 per 1h, then escalate WIDER"],
-        );
-        check(
-            "limits:\n    - { operation: 'jira.issues:create', max: 10, per: 1h, beyond: deny }",
-            "limits: []",
-            &["limit jira.issues:create: 10 per 1h, then deny -> none WIDER"],
-        );
-        check(
-            "['issues:create']",
-            "['issues:*']",
-            &["permission jira.issues:read: denied -> permitted WIDER"],
-        );
-        check(
-            "effect: permit",
-            "effect: escalate",
-            &["permission jira.issues:create: permitted -> put to a human"],
-        );
-        check("quorum: 2", "quorum: 1", &["approvals quorum: 2 -> 1 WIDER"]);
-        check("[bob]", "[bob, carol]", &["approvals approvers: bob -> bob, carol WIDER"]);
-        check(
-            "policy:\n",
-            "policy:\n  risk_threshold: 90\n",
-            &["policy risk_threshold: 70 -> 90 WIDER"],
-        );
-        check("policy:\n", "policy:\n  hitl: false\n", &["policy hitl: true -> false WIDER"]);
-        check("'0 * * * *'", "'5 * * * *'", &["schedule schedule: 0 * * * * UTC -> 5 * * * * UTC"]);
-        check("size: 1", "size: 2", &["input size: 1 -> 2"]);
-        check("owner: me", "owner: you", &["metadata owner: me -> you"]);
-    }
 }

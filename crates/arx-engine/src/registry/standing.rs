@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use arx_gateway::ConnectorSpec;
 use arx_policy::{Effect, Glob, Policy, PolicyDef, RuleDef, score};
 use arx_types::{Access, Operation, OperationSpec, Target};
 
 /// What a policy says, from the strictest to the widest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Says {
+pub enum Says {
     /// No call passes.
     Denied,
     /// Every call is put to a human.
@@ -23,7 +24,9 @@ pub(super) enum Says {
 }
 
 impl Says {
-    pub(super) fn as_str(self) -> &'static str {
+    /// In words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Denied => "denied",
             Self::Escalated => "put to a human",
@@ -35,7 +38,7 @@ impl Says {
 
 /// Why an operation that is denied is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Denial {
+pub enum Denial {
     /// `connectors` does not bind it.
     Unbound,
     /// The catalogue only names it.
@@ -48,33 +51,37 @@ pub(super) enum Denial {
 
 /// What a policy says about one operation.
 #[derive(Clone, Debug)]
-pub(super) struct Standing {
-    pub(super) says: Says,
+pub struct Standing {
+    /// What it says.
+    pub says: Says,
     /// Why it is denied, where it is.
-    pub(super) denial: Option<Denial>,
+    pub denial: Option<Denial>,
     /// Whether a limit bounds it.
-    pub(super) limited: bool,
+    pub limited: bool,
     /// Whether a human may be asked.
-    pub(super) may_escalate: bool,
+    pub may_escalate: bool,
     /// The rules that match it, as they are written.
     rules: Vec<RuleDef>,
 }
 
 impl Standing {
     /// Whether two standings rest on the same rules.
-    pub(super) fn has_rules_of(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn has_rules_of(&self, other: &Self) -> bool {
         self.rules == other.rules
     }
 }
 
 /// Rules that match an operation by name.
-pub(super) fn matches(rule: &RuleDef, operation: &Operation) -> bool {
+#[must_use]
+pub fn matches(rule: &RuleDef, operation: &Operation) -> bool {
     let is_match = |glob: &str, name: &str| Glob::new(glob).is_ok_and(|glob| glob.is_match(name));
     is_match(&rule.connector, &operation.connector) && is_match(&rule.operation, &operation.name)
 }
 
 /// What a policy says about an operation of the catalogue.
-pub(super) fn of(policy: &Policy, operation: &Operation, spec: &OperationSpec) -> Standing {
+#[must_use]
+pub fn of(policy: &Policy, operation: &Operation, spec: &OperationSpec) -> Standing {
     let def = policy.def();
     let rules: Vec<RuleDef> =
         def.rules.iter().filter(|rule| matches(rule, operation)).cloned().collect();
@@ -142,71 +149,20 @@ fn scores(operation: &Operation, spec: &OperationSpec) -> (u8, u8) {
     (lowest, highest)
 }
 
-/// Every operation of every catalogue, by name.
-pub(super) fn catalogue() -> BTreeMap<Operation, &'static OperationSpec> {
-    arx_connectors::ALL
-        .iter()
-        .flat_map(|vendor| {
-            let connector = vendor.spec.name;
-            vendor
-                .spec
-                .operations
-                .iter()
-                .map(move |spec| (Operation::new(connector, spec.name), spec))
-        })
-        .collect()
+/// Every operation of a catalogue, by name.
+#[must_use]
+pub fn operations(
+    catalogue: &[&'static ConnectorSpec],
+) -> BTreeMap<Operation, &'static OperationSpec> {
+    let of = |spec: &&'static ConnectorSpec| {
+        let connector = spec.name;
+        spec.operations.iter().map(move |spec| (Operation::new(connector, spec.name), spec))
+    };
+    catalogue.iter().flat_map(of).collect()
 }
 
 /// Whether nobody can answer a request of this policy.
-pub(super) fn nobody_may_approve(def: &PolicyDef) -> bool {
+#[must_use]
+pub fn nobody_may_approve(def: &PolicyDef) -> bool {
     def.approvals.approvers.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn policy(yaml: &str) -> Policy {
-        let text = format!(
-            "apiVersion: arx/v1\nkind: Workflow\nmetadata: {{ name: t }}\nconnectors:\n  \
-             jira: {{ operations: [\"issues:create\"] }}\n  \
-             wiz: {{ operations: [\"*\"] }}\npolicy:\n{yaml}"
-        );
-        let manifest =
-            arx_workflow::bundle::parse("arx.yaml", &text, &crate::context::catalogue()).unwrap();
-        Policy::compile(&manifest.policy, &manifest.bound()).unwrap()
-    }
-
-    #[track_caller]
-    fn check(yaml: &str, operation: &str, says: Says, denial: Option<Denial>) {
-        let policy = policy(yaml);
-        let operation: Operation = operation.parse().unwrap();
-        let catalogue = catalogue();
-        let spec = catalogue[&operation];
-        let standing = of(&policy, &operation, spec);
-        assert_eq!((standing.says, standing.denial), (says, denial));
-    }
-
-    const PERMIT: &str =
-        "  rules: [{ name: t, effect: permit, connector: \"*\", operation: \"*\" }]\n";
-
-    #[test]
-    fn a_policy_is_read_before_any_call() {
-        let create = "jira.issues:create";
-        check(PERMIT, create, Says::Permitted, None);
-        check(PERMIT, "jira.issues:read", Says::Denied, Some(Denial::Unbound));
-        check(PERMIT, "wiz.findings:update", Says::Denied, Some(Denial::Named));
-        check("  rules: []\n", create, Says::Denied, Some(Denial::NoRule));
-        let denies = format!(
-            "{}, {{ name: d, effect: deny, connector: jira, operation: \"*\" }}]\n",
-            PERMIT.trim_end().trim_end_matches(']')
-        );
-        check(&denies, create, Says::Denied, Some(Denial::Rule("d".to_owned())));
-        check(&denies.replace("\"*\" }]", "\"*\", when: 'false' }]"), create, Says::Depends, None);
-        let asks = PERMIT.replace("permit", "escalate");
-        check(&asks, create, Says::Escalated, None);
-        check(&format!("  hitl: false\n{asks}"), create, Says::Permitted, None);
-        check(&format!("  risk_threshold: 30\n{PERMIT}"), create, Says::Escalated, None);
-        check(&format!("  risk_threshold: 45\n{PERMIT}"), create, Says::Depends, None);
-    }
 }
