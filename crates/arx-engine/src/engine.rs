@@ -79,7 +79,7 @@ pub enum EngineError {
     #[error("`{}` is stopped since {} by `{}`: {}", stop.workflow, stop.at, stop.by, stop.reason)]
     Stopped {
         /// Since when, by whom and why.
-        stop: Stop,
+        stop: Box<Stop>,
     },
     /// There is no such run.
     #[error("there is no run `{run}`")]
@@ -198,7 +198,7 @@ impl Engine for Embedded {
         self.journal
             .try_write(move |tx| {
                 if let Some(stop) = tx.active_stop(&record.workflow)? {
-                    return Err(EngineError::Stopped { stop });
+                    return Err(EngineError::Stopped { stop: Box::new(stop) });
                 }
                 tx.put_workflow_version(&version)?;
                 tx.start_run(&record)?;

@@ -64,7 +64,7 @@ pub enum LaunchError {
     Refused(Vec<CallError>),
     /// Somebody stopped the workflow.
     #[error("`{}` is stopped since {} by `{}`: {}", .0.workflow, .0.at, .0.by, .0.reason)]
-    Stopped(Stop),
+    Stopped(Box<Stop>),
     /// The effects that the journal knows happened elsewhere.
     #[error(
         "this state directory remembers pages and tickets at {past}; they must not stand for \
@@ -156,7 +156,7 @@ impl Launch {
         let name = workflow.to_owned();
         let stop = place.journal.read(move |reader| reader.active_stop(&name)).await?;
         if let Some(stop) = stop {
-            return Err(LaunchError::Stopped(stop));
+            return Err(LaunchError::Stopped(Box::new(stop)));
         }
         Ok(start::refuse_driven(&place.journal, &place.process, workflow, world).await?)
     }

@@ -189,7 +189,7 @@ fn played(cron: &str, zone: &str, from: &str, years: i64, step: SignedDuration) 
     let end = from + (years * 365 * 24).hours();
     let (mut now, mut after, mut fired) = (from, from, Vec::new());
     while now < end {
-        now = now + step;
+        now += step;
         for due in table.due("demo", after, now) {
             assert!(due.skipped.is_none() && due.first > after && due.first <= now, "{due:?}");
             after = due.last;
@@ -246,7 +246,7 @@ proptest! {
         let from: Timestamp = "2026-03-28T20:00:00Z".parse().unwrap();
         let (mut now, mut after, mut n_due, mut latest) = (from, from, 0, from);
         for jump in jumps {
-            now = now + jump.seconds();
+            now += jump.seconds();
             latest = latest.max(now);
             for due in table.due("demo", after, now) {
                 prop_assert!(due.first > after && due.last >= due.first && due.last <= now);

@@ -101,9 +101,10 @@ fn settle(tx: &mut Tx<'_>, name: &str, state: EffectState, result: Option<Value>
 pub(super) const WRITES: &[fn(&mut Tx<'_>)] = &[
     |tx| {
         let mut leaf = LeafDraft::new(LeafKind::Register, "bob").status("registered");
-        let version = version().digest.to_string();
+        let digest = version().digest;
+        let version = digest.to_string();
         leaf.workflow = Some(Workflow { name: WORKFLOW.to_owned(), version });
-        tx.register(WORKFLOW, &version().digest, "bob").unwrap();
+        tx.register(WORKFLOW, &digest, "bob").unwrap();
         tx.append_leaf(leaf).unwrap();
         tx.append_leaf(of_run(LeafKind::Run, "alice").status("started")).unwrap();
     },
