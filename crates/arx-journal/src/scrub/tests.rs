@@ -115,10 +115,8 @@ fn a_row_that_contradicts_the_log_is_told_with_its_leaf() {
     );
     check(
         "DELETE FROM registrations",
-        &[
-            "row `demo` of `registrations` is gone: leaf 0 tells of it, and without it the \
-             workflow would not run by itself",
-        ],
+        &["row `demo` of `registrations` is gone: leaf 0 tells of it, and without it the \
+             workflow would not run by itself"],
     );
     check(
         "UPDATE episodes SET closed_at = NULL, closed_by = NULL",

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::testing::{Fixture, WORKFLOW, run_id, start, version, write};
 use crate::{
-    Intended, Journal, LeafDraft, NewAction, NewApproval, NewDecision, NewIntent, Packed,
-    SettleOutcome, Settlement, Step, StepOutcome, TakenApproval, Tx, Vote, World,
+    FireCause, Intended, Journal, LeafDraft, NewAction, NewApproval, NewDecision, NewFire,
+    NewIntent, Packed, SettleOutcome, Settlement, Step, StepOutcome, TakenApproval, Tx, Vote,
+    World,
 };
 
 pub(super) fn run() -> RunId {
@@ -105,6 +106,19 @@ pub(super) const WRITES: &[fn(&mut Tx<'_>)] = &[
         let version = digest.to_string();
         leaf.workflow = Some(Workflow { name: WORKFLOW.to_owned(), version });
         tx.register(WORKFLOW, &digest, "bob").unwrap();
+        let now = tx.now();
+        let fire = NewFire {
+            world: World::live(),
+            workflow: WORKFLOW.to_owned(),
+            cause: FireCause::Schedule,
+            due_at: now,
+            last_due_at: now,
+            n_due: 1,
+            not_before: now,
+            actor: "schedule".to_owned(),
+            skipped: Some("missed".to_owned()),
+        };
+        tx.put_fire(&fire).unwrap();
         tx.append_leaf(leaf).unwrap();
         tx.append_leaf(of_run(LeafKind::Run, "alice").status("started")).unwrap();
     },
