@@ -111,7 +111,9 @@ impl Observer {
             | LeafKind::Merge
             | LeafKind::Episode
             | LeafKind::Register
-            | LeafKind::Stop => {}
+            | LeafKind::Stop
+            | LeafKind::Schedule
+            | LeafKind::Identity => {}
         }
     }
 

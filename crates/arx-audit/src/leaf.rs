@@ -101,6 +101,10 @@ pub enum LeafKind {
     Stop,
     /// An effect of unknown outcome was settled.
     Settle,
+    /// A workflow was due: it fired, or was skipped.
+    Schedule,
+    /// Who may ask changed: a person, a token, a link; or somebody signed in or out.
+    Identity,
 }
 
 /// The workflow of a run, with the version that ran.
@@ -344,6 +348,8 @@ impl LeafKind {
             Self::Register => "register",
             Self::Stop => "stop",
             Self::Settle => "settle",
+            Self::Schedule => "schedule",
+            Self::Identity => "identity",
         }
     }
 }

@@ -16,6 +16,13 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Micros(pub(crate) Timestamp);
 
+impl Micros {
+    /// The instant as it will be read back.
+    pub(crate) fn whole(self) -> Timestamp {
+        Timestamp::from_microsecond(self.0.as_microsecond()).unwrap_or(self.0)
+    }
+}
+
 impl ToSql for Micros {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.0.as_microsecond().into())

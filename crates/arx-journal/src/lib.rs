@@ -1,9 +1,9 @@
 //! The journal: what happened, on disk before it matters, in one SQLite file.
 //!
 //! The only crate that knows SQL. It holds runs, steps, effects, decisions, approvals, episodes,
-//! lineage, the Qualys knowledge cache, stops, registrations, fires, and the audit log with its Merkle tree. What
-//! belongs together is written together: an effect's intent and its audit leaf are one
-//! transaction, and so are its outcome and that leaf.
+//! lineage, the Qualys knowledge cache, stops, registrations, fires, people, and the audit log
+//! with its Merkle tree. What belongs together is written together: an effect's intent and its
+//! audit leaf are one transaction, and so are its outcome and that leaf.
 //!
 //! It must never decide (policy is elsewhere), never send, and never keep in memory what another
 //! process may change: several processes write to one database, so every truth is read inside
@@ -31,6 +31,7 @@ pub mod leases;
 pub mod lineage;
 mod packed;
 pub mod paging;
+pub mod people;
 mod process;
 pub mod registrations;
 pub mod runs;
@@ -61,6 +62,7 @@ pub use leases::{Claim, Lease};
 pub use lineage::Merge;
 pub use packed::{Packed, UNPACKED_BYTES_MAX};
 pub use paging::{EffectCursor, EffectPage, LeafProof, Search, StepHead};
+pub use people::{PeopleError, Person};
 pub use process::Process;
 pub use registrations::Registration;
 pub use runs::{NewReport, NewRun, Run, RunFilter, WorkflowVersion};

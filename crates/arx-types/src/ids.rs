@@ -94,6 +94,18 @@ prefixed_id!(
     "apr_",
     "an approval id such as `apr_01JABCDEFGHJKMNPQRSTVWXYZ0`"
 );
+prefixed_id!(
+    /// One API token, `tok_01J…`; not its secret.
+    TokenId,
+    "tok_",
+    "a token id such as `tok_01JABCDEFGHJKMNPQRSTVWXYZ0`"
+);
+prefixed_id!(
+    /// One one-time link, `lnk_01J…`; not its secret.
+    LinkId,
+    "lnk_",
+    "a link id such as `lnk_01JABCDEFGHJKMNPQRSTVWXYZ0`"
+);
 
 /// What an effect *is*, across runs: `critical-vuln-escalation/CVE-2026-0001/1/page`.
 ///

@@ -9,6 +9,7 @@ mod evidence;
 mod finding;
 mod ids;
 mod operation;
+mod role;
 mod run;
 mod verdict;
 
@@ -21,7 +22,8 @@ pub use evidence::{
     Sensor, Ticket,
 };
 pub use finding::{Asset, Finding, FindingSink, Severity, SinkError};
-pub use ids::{ApprovalId, EffectKey, IdError, RunId};
+pub use ids::{ApprovalId, EffectKey, IdError, LinkId, RunId, TokenId};
 pub use operation::{Access, Operation, OperationError, OperationSpec, RiskClass};
+pub use role::Role;
 pub use run::{EffectState, RunMode, RunStatus};
 pub use verdict::{Decision, RiskFactor, RiskScore, Target, Verdict};

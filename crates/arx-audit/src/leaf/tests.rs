@@ -35,6 +35,8 @@ fn every_kind_is_spelt_as_it_says() {
         LeafKind::Register,
         LeafKind::Stop,
         LeafKind::Settle,
+        LeafKind::Schedule,
+        LeafKind::Identity,
     ];
     for kind in kinds {
         assert_eq!(serde_json::to_value(kind).unwrap(), json!(kind.as_str()));

@@ -271,6 +271,67 @@ CREATE UNIQUE INDEX fires_once ON fires (workflow, world, last_due_at) WHERE cau
 CREATE INDEX fires_waiting ON fires (world, not_before) WHERE state = 'waiting';
 CREATE INDEX fires_by_run ON fires (run) WHERE run IS NOT NULL;
 
+-- Who may ask for what, and how they prove who they are: hashes and digests, nothing in the clear.
+CREATE TABLE people (
+    n             INTEGER PRIMARY KEY,
+    name          TEXT NOT NULL,
+    folded        TEXT NOT NULL UNIQUE, -- the name in lower case
+    role          TEXT NOT NULL CHECK (role IN ('viewer', 'approver', 'admin')),
+    password_hash TEXT,                 -- PHC string
+    created_at    INTEGER NOT NULL,
+    created_by    TEXT NOT NULL,
+    disabled_at   INTEGER,
+    crc           INTEGER NOT NULL AS (row_crc(
+                    n, name, folded, role, password_hash, created_at, created_by, disabled_at
+                  )) STORED
+) STRICT;
+
+CREATE TABLE sessions (
+    digest       BLOB PRIMARY KEY CHECK (length(digest) = 32), -- of the cookie
+    person       INTEGER NOT NULL REFERENCES people (n),
+    created_at   INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    seq          INTEGER NOT NULL, -- of the leaf that it began with
+    crc          INTEGER NOT NULL AS (row_crc(
+                   digest, person, created_at, last_seen_at, expires_at, seq
+                 )) STORED
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_person ON sessions (person, seq);
+CREATE INDEX sessions_by_end ON sessions (expires_at);
+
+CREATE TABLE tokens (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), -- of the secret
+    person       INTEGER NOT NULL REFERENCES people (n),
+    label        TEXT NOT NULL,
+    role         TEXT NOT NULL CHECK (role IN ('viewer', 'approver', 'admin')),
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    revoked_at   INTEGER,
+    last_used_at INTEGER,
+    crc          INTEGER NOT NULL AS (row_crc(
+                   id, digest, person, label, role, created_at, expires_at, revoked_at,
+                   last_used_at
+                 )) STORED
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_by_person ON tokens (person);
+
+CREATE TABLE links (
+    id         TEXT PRIMARY KEY,
+    digest     BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), -- of the secret
+    person     INTEGER REFERENCES people (n), -- null for the very first admin
+    role       TEXT NOT NULL CHECK (role IN ('viewer', 'approver', 'admin')),
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at    INTEGER,
+    crc        INTEGER NOT NULL AS (row_crc(
+                 id, digest, person, role, created_at, created_by, expires_at, used_at
+               )) STORED
+) STRICT, WITHOUT ROWID;
+CREATE INDEX links_unused ON links (person) WHERE used_at IS NULL;
+
 -- `bytes` alone is the record; the other columns only find it, and are checked against it.
 CREATE TABLE leaves (
     seq   INTEGER PRIMARY KEY,

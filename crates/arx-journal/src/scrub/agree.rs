@@ -4,6 +4,8 @@
 //! trace of a crash. A row without a leaf and a leaf without its row are both told: where the row
 //! of an effect is gone, the effect would happen again.
 
+mod people;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use arx_audit::{Cause, Leaf, LeafKind, Verdict};
@@ -29,6 +31,7 @@ struct Told {
     episodes: BTreeMap<String, (u64, Option<u64>)>,
     /// The digests of merges, by run.
     merges: BTreeSet<(String, String)>,
+    people: people::ToldPeople,
 }
 
 struct ToldEffect {
@@ -103,6 +106,8 @@ impl Told {
                 self.merges.insert((run, leaf.result_sha256.clone().unwrap_or_default()));
             }
             LeafKind::Register => self.registration(leaf, status),
+            LeafKind::Identity => self.people.hear(leaf, status),
+            LeafKind::Schedule => {}
         }
     }
 
@@ -266,6 +271,7 @@ impl Reader<'_> {
         found.extend(self.registrations_agree(&mut told)?);
         found.extend(self.episodes_agree(&mut told)?);
         found.extend(self.merges_agree(&told)?);
+        found.extend(self.people_agree(&told.people)?);
         Ok(found)
     }
 

@@ -126,6 +126,35 @@ fn a_row_that_contradicts_the_log_is_told_with_its_leaf() {
         "UPDATE merges SET digest = zeroblob(32)",
         &["row `dataset` of `merges` is in no leaf of the log"],
     );
+    check(
+        "UPDATE people SET role = 'admin' WHERE name = 'Bo'",
+        &["row `Bo` of `people` says role `admin`, leaf 18 says `viewer`"],
+    );
+    check(
+        "UPDATE people SET password_hash = 'x' WHERE name = 'Bo'",
+        &["row `Bo` of `people` says has a password `yes`, leaf 18 says `no`"],
+    );
+    check(
+        "DELETE FROM sessions; UPDATE people SET name = 'Eve', folded = 'eve' WHERE name = 'Ada'",
+        &[
+            "row `Eve` of `people` is in no leaf of the log",
+            "row `Ada` of `people` is gone: leaf 17 tells of it",
+            "row `lnk_00000000010000000000000001` of `links` says person `Eve`, leaf 16 says `Ada`",
+        ],
+    );
+    check("UPDATE sessions SET seq = 1", &["row `1` of `sessions` is in no leaf of the log"]);
+    check("UPDATE sessions SET person = 2", &["row `20` of `sessions` is in no leaf of the log"]);
+    check(
+        "UPDATE tokens SET role = 'admin', revoked_at = 1",
+        &[
+            "row `tok_00000000010000000000000001` of `tokens` says role `admin`, leaf 21 says `viewer`",
+            "row `tok_00000000010000000000000001` of `tokens` says revoked `yes`, leaf 21 says `no`",
+        ],
+    );
+    check(
+        "UPDATE links SET used_at = NULL",
+        &["row `lnk_00000000010000000000000001` of `links` says used `no`, leaf 16 says `yes`"],
+    );
 }
 
 /// The same bytes in the file that no write made: the checksum of the row is the old one.

@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 
 use arx_audit::{LeafKind, Verdict, Workflow};
-use arx_types::{Access, ApprovalId, Digest, EffectKey, EffectState, Operation, RunId, RunStatus};
+use arx_types::{
+    Access, ApprovalId, Digest, EffectKey, EffectState, LinkId, Operation, Role, RunId, RunStatus,
+    TokenId,
+};
 use serde_json::{Value, json};
 
+use crate::people::{NewLink, NewSession, NewToken};
 use crate::testing::{Fixture, WORKFLOW, run_id, start, version, write};
 use crate::{
     FireCause, Intended, Journal, LeafDraft, NewAction, NewApproval, NewDecision, NewFire,
@@ -206,6 +210,31 @@ pub(super) const WRITES: &[fn(&mut Tx<'_>)] = &[
         .unwrap();
         tx.set_run_status(&run(), RunStatus::Succeeded).unwrap();
         tx.append_leaf(of_run(LeafKind::Run, "alice").status("succeeded")).unwrap();
+    },
+    |tx| {
+        let link = |n, secret: &[u8]| NewLink {
+            id: LinkId::from_parts(1, n),
+            digest: Digest::of_bytes(secret),
+            expires_at: tx.now() + jiff::SignedDuration::from_hours(24),
+        };
+        let (first, second) = (link(1, b"first"), link(2, b"second"));
+        assert!(tx.make_first_link(&first, "arx").unwrap());
+        tx.use_link(&first.digest, "Ada", &"$argon2id$hash".into()).unwrap();
+        tx.add_person("Bo", Role::Viewer, "Ada").unwrap();
+        tx.make_link("Bo", &second, "Ada").unwrap();
+    },
+    |tx| {
+        let expires_at = tx.now() + jiff::SignedDuration::from_hours(24);
+        let digest = Digest::of_bytes(b"cookie");
+        tx.start_session("ada", &NewSession { digest, expires_at, from: None }).unwrap();
+        let token = NewToken {
+            id: TokenId::from_parts(1, 1),
+            digest: Digest::of_bytes(b"token"),
+            label: "ci".to_owned(),
+            role: Role::Viewer,
+            expires_at,
+        };
+        tx.make_token("bo", &token, "Ada").unwrap();
     },
 ];
 

@@ -47,6 +47,8 @@ enum Kind {
     Register,
     Stop,
     Settle,
+    Schedule,
+    Identity,
 }
 
 impl Kind {
@@ -62,6 +64,8 @@ impl Kind {
             Self::Register => LeafKind::Register,
             Self::Stop => LeafKind::Stop,
             Self::Settle => LeafKind::Settle,
+            Self::Schedule => LeafKind::Schedule,
+            Self::Identity => LeafKind::Identity,
         }
     }
 }

@@ -280,7 +280,12 @@ fn details(leaf: &Leaf) -> impl Iterator<Item = String> {
         LeafKind::Run => &["error"],
         LeafKind::Outcome | LeafKind::Settle => &["why", "error"],
         LeafKind::Episode => &["episodes"],
-        LeafKind::Decision | LeafKind::Intent | LeafKind::Register | LeafKind::Stop => &[],
+        LeafKind::Decision
+        | LeafKind::Intent
+        | LeafKind::Register
+        | LeafKind::Stop
+        | LeafKind::Schedule
+        | LeafKind::Identity => &[],
     };
     let detail = leaf.detail.as_ref();
     let found = wanted.iter().filter_map(move |name| {
