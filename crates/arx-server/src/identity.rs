@@ -41,6 +41,8 @@ pub const SESSION_MAX: Duration = Duration::from_hours(7 * 24);
 pub const LINK_TTL: Duration = Duration::from_hours(24);
 /// How long a token lives at the most.
 pub const TOKEN_TTL_MAX: Duration = Duration::from_hours(366 * 24);
+/// The path of a one-time link, before its secret.
+pub const JOIN_PATH: &str = "/join/";
 /// How exactly it is known when a session or a token was last used.
 const TOUCHED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 

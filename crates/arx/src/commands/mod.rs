@@ -15,6 +15,8 @@ mod runs;
 mod sim;
 mod start;
 mod stop;
+mod tokens;
+mod users;
 mod workflows;
 
 use std::process::ExitCode;
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Approvals(approvals::Args),
     /// Look at what was done to vendors; settle what is unknown.
     Effects(effects::Args),
+    /// Manage the people who may sign in.
+    Users(users::Args),
+    /// Manage what programs prove themselves with to the API.
+    Tokens(tokens::Args),
     /// Verify, read and export the audit log.
     Audit(audit::Args),
     /// Explain a verdict; replay past decisions under another policy.
@@ -70,6 +76,8 @@ pub(crate) async fn run(ctx: &Context, command: Command) -> Result<ExitCode, Com
         Command::Start(args) => start::run(ctx, args).await,
         Command::Approvals(args) => approvals::run(ctx, args).await,
         Command::Effects(args) => effects::run(ctx, args).await,
+        Command::Users(args) => users::run(ctx, args).await,
+        Command::Tokens(args) => tokens::run(ctx, args).await,
         Command::Audit(args) => audit::run(ctx, args).await,
         Command::Policy(args) => policy::run(ctx, args).await,
         Command::Check(args) => check::run(ctx, args).await,
