@@ -17,12 +17,14 @@ use std::sync::Arc;
 use arx_audit::LeafKind;
 use arx_gateway::ConnectorSpec;
 use arx_journal::{
-    FireCause, Journal, JournalError, LeafDraft, NewFire, Registration, Tx, WorkflowVersion, World,
+    Fire, FireCause, Journal, JournalError, LeafDraft, NewFire, Registration, Tx, WorkflowVersion,
+    World,
 };
 use arx_policy::{Policy, PolicyError};
 use arx_types::Digest;
 use arx_workflow::Diagnostic;
 use arx_workflow::bundle::{Bundle, parse};
+use jiff::Timestamp;
 use serde_json::json;
 
 pub use changes::Change;
@@ -285,14 +287,80 @@ async fn change(
     Ok(changed)
 }
 
-/// The leaf of what happens to a registration.
-pub(crate) fn leaf(registration: &Registration, who: &str, status: &str) -> LeafDraft {
-    let mut leaf = LeafDraft::new(LeafKind::Register, who).status(status);
+/// The leaf of what happens to a registration or its schedule.
+fn leaf(registration: &Registration, who: &str, status: &str) -> LeafDraft {
+    let kind = match status {
+        "unregistered" => LeafKind::Register,
+        _ => LeafKind::Schedule,
+    };
+    let mut leaf = LeafDraft::new(kind, who).status(status);
     leaf.workflow = Some(arx_audit::Workflow {
         name: registration.workflow.clone(),
         version: registration.version.to_string(),
     });
     leaf
+}
+
+/// The leaf of a fire that was left out when it was due.
+#[must_use]
+pub fn skipped_leaf(
+    registration: &Registration,
+    fire: &NewFire,
+    n: u64,
+    reason: &str,
+) -> LeafDraft {
+    let leaf = leaf(registration, &fire.actor, "skipped").with("fire", n);
+    fire_detail(leaf, fire.cause, fire.due_at, fire.last_due_at, fire.n_due, &fire.world)
+        .with("reason", reason)
+}
+
+fn fire_detail(
+    leaf: LeafDraft,
+    cause: FireCause,
+    due_at: Timestamp,
+    last_due_at: Timestamp,
+    n_due: u64,
+    world: &World,
+) -> LeafDraft {
+    let leaf = leaf.with("cause", cause.as_str()).with("due_at", due_at.to_string());
+    let leaf = match n_due {
+        1 => leaf,
+        n => leaf.with("last_due_at", last_due_at.to_string()).with("n_due", n),
+    };
+    match world.scenario() {
+        None => leaf,
+        Some(_) => leaf.with("world", world.as_str()),
+    }
+}
+
+/// Leaves a waiting fire out, or says that it could not be started; nothing happens to one that no
+/// longer waits.
+///
+/// # Errors
+/// When it cannot be recorded.
+pub async fn drop_fire(
+    journal: &Journal,
+    n: u64,
+    failed: bool,
+    reason: &str,
+) -> Result<(), JournalError> {
+    let reason = reason.to_owned();
+    journal
+        .write(move |tx| {
+            let Some(fire) = tx.drop_fire(n, failed, &reason)? else { return Ok(()) };
+            let mut leaf = LeafDraft::new(LeafKind::Schedule, fire.actor.as_str())
+                .status(if failed { "failed" } else { "skipped" })
+                .with("fire", n);
+            let version = tx.registration(&fire.workflow)?.map(|now| now.version.to_string());
+            leaf.workflow = Some(arx_audit::Workflow {
+                version: version.unwrap_or_else(|| "*".to_owned()),
+                name: fire.workflow,
+            });
+            let Fire { cause, due_at, last_due_at, n_due, world, .. } = fire;
+            let leaf = fire_detail(leaf, cause, due_at, last_due_at, n_due, &world);
+            tx.append_leaf(leaf.with("reason", reason)).map(drop)
+        })
+        .await
 }
 
 fn not_registered(workflow: &str) -> RegistryError {

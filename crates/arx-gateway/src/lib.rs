@@ -21,7 +21,7 @@ pub use connector::{
 };
 pub use credentials::{Environment, Variables};
 pub use gate::{CHECK_OPERATION, Checked, Gateway};
-pub use http::{Budget, GovernedHttp, HttpError, RateLimit, Replay, Request, Response};
+pub use http::{Budget, GovernedHttp, Health, HttpError, RateLimit, Replay, Request, Response};
 pub use permit::Permit;
 pub use reqwest::header::HeaderMap;
-pub use vendors::{Binding, Budgets, SetupError};
+pub use vendors::{Binding, Budgets, SetupError, VendorReading};

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::cache::JournalCache;
 use crate::connector::{Call, CallError, Connector, ConnectorSpec, EndpointError};
 use crate::credentials::{Environment, Variables};
-use crate::http::{Budget, GovernedHttp, RateLimit, is_loopback};
+use crate::http::{Budget, GovernedHttp, Health, RateLimit, is_loopback};
 use crate::permit::Permit;
 
 /// What `arx.yaml` says of one connector.
@@ -64,8 +64,27 @@ impl SetupError {
     }
 }
 
-/// Budgets by connector and host.
-type BudgetsByHost = BTreeMap<(String, String), Arc<Budget>>;
+/// Budgets by connector and host, each with the vendor's name for people.
+type BudgetsByHost = BTreeMap<(&'static str, String), (&'static str, Arc<Budget>)>;
+
+/// What is left of one vendor's budget, and how the vendor has answered lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VendorReading {
+    /// The connector's name.
+    pub connector: &'static str,
+    /// The vendor's name for people.
+    pub title: &'static str,
+    /// The host and port that are asked.
+    pub host: String,
+    /// The limit that is kept, if any.
+    pub limit: Option<RateLimit>,
+    /// Requests that may be sent now, where there is a limit.
+    pub left: Option<u32>,
+    /// For how long nothing is sent, because the vendor asked for it.
+    pub closed_for: Option<Duration>,
+    /// How it has answered.
+    pub health: Health,
+}
 
 /// The rate budgets of this process, one for each vendor host, shared by every run.
 #[derive(Clone, Default)]
@@ -76,10 +95,31 @@ pub struct Budgets {
 impl Budgets {
     fn get(&self, spec: &ConnectorSpec, host: &str, limit: Option<RateLimit>) -> Arc<Budget> {
         let mut by_host = self.by_host.lock().unwrap_or_else(PoisonError::into_inner);
-        let budget = by_host
-            .entry((spec.name.to_owned(), host.to_owned()))
-            .or_insert_with(|| Arc::new(Budget::new(limit, spec.in_flight_max)));
+        let (_, budget) = by_host
+            .entry((spec.name, host.to_owned()))
+            .or_insert_with(|| (spec.title, Arc::new(Budget::new(limit, spec.in_flight_max))));
         Arc::clone(budget)
+    }
+
+    /// How it stands with every vendor that was asked anything.
+    #[must_use]
+    pub fn readings(&self) -> Vec<VendorReading> {
+        let by_host = self.by_host.lock().unwrap_or_else(PoisonError::into_inner);
+        by_host
+            .iter()
+            .map(|((connector, host), (title, budget))| {
+                let (left, closed_for) = budget.left();
+                VendorReading {
+                    connector,
+                    title,
+                    host: host.clone(),
+                    limit: budget.limit(),
+                    left,
+                    closed_for,
+                    health: budget.health(),
+                }
+            })
+            .collect()
     }
 }
 

@@ -290,6 +290,31 @@ impl Reader<'_> {
         self.row(&sql, [workflow, world.as_str()], read_run)
     }
 
+    /// Runs of a world that may go on by themselves, the oldest first, at most `limit`: those that
+    /// were interrupted, whose process may have died, and parked ones for which people have
+    /// answered. The number stands for the answers so far; it changes with each.
+    pub fn resumable_runs(
+        &self,
+        world: &World,
+        limit: usize,
+    ) -> Result<Vec<(Run, u64)>, JournalError> {
+        let answers = "(SELECT count(*) FROM approvals JOIN votes ON votes.approval = approvals.n \
+                       WHERE approvals.run = runs.id) + (SELECT count(*) FROM approvals \
+                       WHERE approvals.run = runs.id AND approvals.state <> 'pending')";
+        let sql = format!(
+            "SELECT {COLUMNS}, {answers} AS answers FROM runs WHERE world = ?1 AND ended_at IS NULL \
+             AND (status IN ('interrupted', 'running') OR (status = 'parked' AND ( \
+             NOT EXISTS (SELECT 1 FROM approvals WHERE run = runs.id AND state = 'pending') \
+             OR EXISTS (SELECT 1 FROM approvals JOIN approval_actions AS actions \
+             ON actions.approval = approvals.n WHERE approvals.run = runs.id \
+             AND approvals.state = 'pending' AND actions.state = 'approved')))) \
+             ORDER BY n LIMIT ?2"
+        );
+        self.rows(&sql, params![world.as_str(), signed(limit as u64)], |row| {
+            Ok((read_run(row)?, unsigned(row.get("answers")?)))
+        })
+    }
+
     pub(crate) fn status_of(&self, run: &RunId) -> Result<RunStatus, JournalError> {
         let sql = "SELECT status FROM runs WHERE id = ?1";
         let status = self.row(sql, [run.as_str()], |row| row.get::<_, Worded<RunStatus>>(0))?;

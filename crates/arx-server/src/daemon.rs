@@ -1,21 +1,86 @@
 //! What runs while nobody watches: the scheduler, the workers, and what they tell.
+//!
+//! The journal says what is to be done; nothing is kept here that a restart would miss. Start at
+//! [`Daemon::run`].
 
-use std::sync::Arc;
+mod observe;
+mod scheduler;
+mod workers;
 
-use arx_types::RunId;
-use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arx_engine::{EngineError, start};
+use arx_gateway::Budgets;
+use arx_journal::{Journal, JournalError, Process};
+use arx_types::{ApprovalId, RunId};
+use arx_workflow::bundle::Schedule;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
+
+use crate::launch::Launch;
+use scheduler::Scheduler;
+use workers::Workers;
 
 /// Events that a slow listener may fall behind before it loses some.
 const EVENTS_MAX: usize = 1024;
 
+/// How often the journal is looked at without being asked to.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often runs are looked for whose process died without a trace, or that could not go on.
+const SEARCH_EVERY: SignedDuration = SignedDuration::from_secs(30);
+/// How long a run rests that could not go on.
+const REST: SignedDuration = SignedDuration::from_secs(60);
+/// How long a run that is to be cancelled may take to end.
+const CANCEL_WAIT: Duration = Duration::from_secs(10);
+/// How often the end of such a run is looked for.
+const CANCEL_LOOK: Duration = Duration::from_millis(50);
+
 /// What others may ask of the daemon, and what it tells them.
 #[derive(Clone)]
 pub struct Handle {
-    wake: Arc<Notify>,
+    shared: Arc<Shared>,
+}
+
+/// What the daemon, its workers and its handles have in common.
+struct Shared {
+    journal: Journal,
+    process: Arc<Process>,
+    budgets: Budgets,
+    wake: Notify,
     events: broadcast::Sender<Event>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    status: Status,
+    /// The runs that are driven here: their workflow, and how they are interrupted.
+    driven: HashMap<RunId, (String, watch::Sender<bool>)>,
+    /// Runs that somebody is cancelling.
+    given_up: BTreeSet<RunId>,
+    /// Runs that could not go on, and until when they rest.
+    resting: HashMap<RunId, Timestamp>,
+}
+
+/// How the daemon is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Whether it has looked at the journal since its start, and goes on doing so.
+    pub ready: bool,
+    /// Workers that drive a run.
+    pub busy: usize,
+    /// Workers in all.
+    pub workers: usize,
+    /// Fires that may begin and wait for a worker or for another run's end.
+    pub waiting: usize,
+    /// When it last looked at the journal.
+    pub looked_at: Option<Timestamp>,
+    /// Why it could not read or keep the record the last time, if so.
+    pub trouble: Option<String>,
 }
 
 /// Something that happened in a run, for whoever watches right now. The journal is the record;
@@ -74,10 +139,10 @@ pub struct VendorHealth {
     pub title: String,
     /// The host that is asked.
     pub host: String,
-    /// Requests per second that the budget allows; `None` where there is no limit.
-    pub limit_per_second: Option<f64>,
-    /// Requests that may be sent at once now; `None` where there is no limit.
-    pub available: Option<f64>,
+    /// Requests that the budget allows, in so many seconds; `None` where there is no limit.
+    pub limit: Option<(u32, u64)>,
+    /// Requests of them that may be sent now; `None` where there is no limit.
+    pub available: Option<u32>,
     /// Until when the vendor asked to be left alone.
     pub held_until: Option<Timestamp>,
     /// When it last answered a request well.
@@ -89,30 +154,244 @@ pub struct VendorHealth {
 impl Handle {
     /// A handle for a daemon that is about to start.
     #[must_use]
-    pub fn new() -> Self {
-        Self { wake: Arc::new(Notify::new()), events: broadcast::channel(EVENTS_MAX).0 }
+    pub fn new(journal: Journal, process: Arc<Process>, budgets: Budgets) -> Self {
+        let events = broadcast::channel(EVENTS_MAX).0;
+        let (wake, state) = (Notify::new(), Mutex::default());
+        Self { shared: Arc::new(Shared { journal, process, budgets, wake, events, state }) }
     }
 
     /// Asks the daemon to look at the journal now; it looks by itself within a second.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        self.shared.wake.notify_one();
     }
 
     /// What happens in runs, from now on.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        self.shared.events.subscribe()
+    }
+
+    /// How the daemon is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.state().status.clone()
+    }
+
+    /// Gives a run up, whether this process drives it or nobody does.
+    ///
+    /// # Errors
+    /// As [`start::cancel`].
+    pub async fn cancel(&self, run: &RunId, who: &str) -> Result<Vec<ApprovalId>, EngineError> {
+        self.shared.state().given_up.insert(run.clone());
+        let cancelled = self.cancel_given_up(run, who).await;
+        self.shared.state().given_up.remove(run);
+        self.wake();
+        cancelled
+    }
+
+    async fn cancel_given_up(
+        &self,
+        run: &RunId,
+        who: &str,
+    ) -> Result<Vec<ApprovalId>, EngineError> {
+        let interrupt = self.shared.state().driven.get(run).map(|(_, interrupt)| interrupt.clone());
+        if let Some(interrupt) = interrupt {
+            // Where it has just ended, there is nobody to tell.
+            let _ = interrupt.send(true);
+            let ended = async {
+                while self.shared.state().driven.contains_key(run) {
+                    tokio::time::sleep(CANCEL_LOOK).await;
+                }
+            };
+            // Cancelling it says who drives it where it goes on.
+            let _ = tokio::time::timeout(CANCEL_WAIT, ended).await;
+        }
+        start::cancel(&self.shared.journal, &self.shared.process, run, who).await
     }
 
     /// Every vendor that was asked anything since the start.
     #[must_use]
     pub fn vendors(&self) -> Vec<VendorHealth> {
-        Vec::new()
+        let now = self.shared.journal.clock().now();
+        let later = |wait: Duration| {
+            SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok())
+        };
+        self.shared
+            .budgets
+            .readings()
+            .into_iter()
+            .map(|reading| VendorHealth {
+                connector: reading.connector.to_owned(),
+                title: reading.title.to_owned(),
+                host: reading.host,
+                limit: reading.limit.map(|limit| (limit.requests, limit.per.as_secs())),
+                available: reading.left,
+                held_until: reading.closed_for.and_then(later),
+                last_success: reading.health.last_success,
+                last_failure: reading.health.last_failure,
+            })
+            .collect()
     }
 }
 
-impl Default for Handle {
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn driven(&self) -> Vec<String> {
+        self.state().driven.values().map(|(workflow, _)| workflow.clone()).collect()
+    }
+
+    /// Says that a run is driven here, until the guard is dropped.
+    fn drives<'s>(
+        &'s self,
+        run: &RunId,
+        workflow: &str,
+        interrupt: watch::Sender<bool>,
+    ) -> Driven<'s> {
+        self.state().driven.insert(run.clone(), (workflow.to_owned(), interrupt));
+        Driven { shared: self, run: run.clone() }
+    }
+
+    fn rest(&self, run: &RunId) {
+        let until = self.journal.clock().now().checked_add(REST);
+        self.state().resting.insert(run.clone(), until.unwrap_or(Timestamp::MAX));
+    }
+
+    fn may_resume(&self, run: &RunId) -> bool {
+        let now = self.journal.clock().now();
+        let mut state = self.state();
+        state.resting.retain(|_, until| *until > now);
+        !state.resting.contains_key(run) && !state.given_up.contains(run)
+    }
+}
+
+struct Driven<'s> {
+    shared: &'s Shared,
+    run: RunId,
+}
+
+impl Drop for Driven<'_> {
+    fn drop(&mut self) {
+        self.shared.state().driven.remove(&self.run);
+    }
+}
+
+/// How the daemon works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Runs that are driven at once.
+    pub workers: usize,
+    /// How long runs under way may take to end when the daemon is asked to stop; what does not is
+    /// interrupted, and goes on at the next start.
+    pub grace: Duration,
+    /// Stands for the schedule of every workflow that has one.
+    pub schedule: Option<Schedule>,
+}
+
+impl Default for Options {
     fn default() -> Self {
-        Self::new()
+        Self { workers: 8, grace: Duration::from_secs(20), schedule: None }
+    }
+}
+
+/// The scheduler and the workers.
+pub struct Daemon {
+    shared: Arc<Shared>,
+    scheduler: Scheduler,
+    workers: Workers,
+    grace: Duration,
+    /// The size of the log when the journal was last read through.
+    seen: Option<u64>,
+    searched_at: Option<Timestamp>,
+}
+
+impl Daemon {
+    /// A daemon for the runs of a world.
+    #[must_use]
+    pub fn new(handle: &Handle, launch: Launch, options: Options) -> Self {
+        let shared = Arc::clone(&handle.shared);
+        let (journal, world) = (launch.journal().clone(), launch.world().clone());
+        shared.state().status.workers = options.workers;
+        Self {
+            scheduler: Scheduler::new(journal, world, options.schedule),
+            workers: Workers::new(Arc::clone(&shared), Arc::new(launch), options.workers),
+            grace: options.grace,
+            shared,
+            seen: None,
+            searched_at: None,
+        }
+    }
+
+    /// Works until it is asked to stop; then lets what is under way end or parks it.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let shared = Arc::clone(&self.shared);
+        while !*stop.borrow_and_update() {
+            self.look().await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = shared.wake.notified() => {}
+                () = self.workers.job_ended() => {}
+                changed = stop.changed() => if changed.is_err() { break },
+            }
+        }
+        shared.state().status.ready = false;
+        if !self.workers.drain(self.grace).await {
+            self.workers.interrupt(None);
+            self.workers.drain(self.grace).await;
+        }
+    }
+
+    /// Looks at the journal, and does what it asks for. What cannot be read or recorded now is
+    /// looked at again.
+    async fn look(&mut self) {
+        let looked = self.act().await;
+        let mut state = self.shared.state();
+        if let Err(error) = &looked {
+            tracing::error!(%error, "the journal cannot be read or written");
+        }
+        state.status = Status {
+            ready: looked.is_ok(),
+            busy: self.workers.n_busy(),
+            waiting: self.workers.n_waiting(),
+            looked_at: Some(self.shared.journal.clock().now()),
+            trouble: looked.err().map(|error| error.to_string()),
+            ..state.status.clone()
+        };
+    }
+
+    async fn act(&mut self) -> Result<(), JournalError> {
+        let journal = self.shared.journal.clone();
+        let now = journal.clock().now();
+        let size = journal.read(|reader| reader.tree_size()).await?;
+        let has_changed = self.seen != Some(size);
+        if has_changed {
+            self.scheduler.reload().await?;
+            self.interrupt_stopped().await?;
+        }
+        self.scheduler.record_due(now).await?;
+        let is_time = |at: Timestamp| now.duration_since(at) >= SEARCH_EVERY || at > now;
+        if has_changed || self.searched_at.is_none_or(is_time) {
+            self.workers.look_for_resumable().await?;
+            self.searched_at = Some(now);
+        }
+        let waiting = self.scheduler.waiting(now, Workers::queue_max()).await?;
+        self.workers.wait_for(waiting);
+        self.workers.start(&self.scheduler).await?;
+        self.seen = Some(size);
+        Ok(())
+    }
+
+    /// Whatever runs of a stopped workflow is interrupted: the gate denies its calls already.
+    async fn interrupt_stopped(&self) -> Result<(), JournalError> {
+        for workflow in self.workers.busy() {
+            let name = workflow.clone();
+            let stop = self.shared.journal.read(move |reader| reader.active_stop(&name)).await?;
+            if stop.is_some() {
+                self.workers.interrupt(Some(&workflow));
+            }
+        }
+        Ok(())
     }
 }

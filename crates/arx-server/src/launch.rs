@@ -85,6 +85,9 @@ pub enum LaunchError {
         /// The scenario.
         scenario: String,
     },
+    /// The version that a run started with is not understood by this program.
+    #[error("{0}")]
+    NotUnderstood(String),
     /// The simulators do not start.
     #[error("cannot start the simulators: {0}")]
     Simulators(String),

@@ -49,6 +49,7 @@ pub(crate) fn of_launch(error: LaunchError) -> CommandError {
             .code("ARX-E022")
             .hint("use another --state-dir (or ARX_HOME) for one of the two"),
         LaunchError::Scenario(_) => CommandError::user(message),
+        LaunchError::NotUnderstood(_) => CommandError::config(message),
         LaunchError::ScenarioTaken { .. } => CommandError::denied(message)
             .code("ARX-E030")
             .hint("wait for it, or use another --state-dir"),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -32,6 +33,16 @@ pub struct Budget {
     limit: Option<RateLimit>,
     in_flight: Arc<Semaphore>,
     state: Mutex<State>,
+    health: Mutex<Health>,
+}
+
+/// How a vendor has answered lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// When it last answered a request, if it ever did.
+    pub last_success: Option<Timestamp>,
+    /// When it last failed to, and how.
+    pub last_failure: Option<(Timestamp, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +59,7 @@ impl Budget {
             limit,
             in_flight: Arc::new(Semaphore::new(in_flight_max.max(1))),
             state: Mutex::default(),
+            health: Mutex::default(),
         }
     }
 
@@ -87,6 +99,35 @@ impl Budget {
         }
         state.sent.push_back(now);
         None
+    }
+
+    /// Keeps how a request went.
+    pub(crate) fn answered(&self, at: Timestamp, answer: Result<(), String>) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer {
+            Ok(()) => health.last_success = Some(at),
+            Err(why) => health.last_failure = Some((at, why)),
+        }
+    }
+
+    /// How the vendor has answered lately.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many requests may be sent now, where there is a limit, and for how long none may.
+    #[must_use]
+    pub fn left(&self) -> (Option<u32>, Option<Duration>) {
+        let now = Instant::now();
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed_for = state.closed_until.and_then(|until| until.checked_duration_since(now));
+        let left = self.limit.map(|limit| {
+            let in_window = |sent: &&Instant| now.duration_since(**sent) < limit.per;
+            let n_sent = state.sent.iter().filter(in_window).count();
+            limit.requests.saturating_sub(u32::try_from(n_sent).unwrap_or(u32::MAX))
+        });
+        (left, closed_for.filter(|wait| !wait.is_zero()))
     }
 
     /// Closes the budget for a while.

@@ -23,7 +23,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-pub use budget::{Budget, RateLimit, WAIT_MAX};
+pub use budget::{Budget, Health, RateLimit, WAIT_MAX};
 pub use client::check_trust_store;
 use client::{Client, client_for};
 pub use request::{
@@ -328,6 +328,7 @@ impl GovernedHttp {
                 Ok(reply) => reply,
                 Err(Failure { connected, why }) => {
                     drop(place);
+                    self.budget.answered(self.journal.clock().now(), Err(why.clone()));
                     if connected && request.replay == Replay::Once {
                         return Err(HttpError::Ambiguous { why, status: None });
                     }
@@ -336,6 +337,11 @@ impl GovernedHttp {
                 }
             };
             let status = reply.status().as_u16();
+            let answer = match status {
+                401 | 403 | 429 | 500.. => Err(format!("status {status}")),
+                _ => Ok(()),
+            };
+            self.budget.answered(self.journal.clock().now(), answer);
             if let Some(reading) = self.connector.budget(reply.headers()) {
                 self.budget.observe(reading);
             }

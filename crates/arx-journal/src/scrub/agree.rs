@@ -105,9 +105,8 @@ impl Told {
             LeafKind::Merge => {
                 self.merges.insert((run, leaf.result_sha256.clone().unwrap_or_default()));
             }
-            LeafKind::Register => self.registration(leaf, status),
+            LeafKind::Register | LeafKind::Schedule => self.registration(leaf, status),
             LeafKind::Identity => self.people.hear(leaf, status),
-            LeafKind::Schedule => {}
         }
     }
 
