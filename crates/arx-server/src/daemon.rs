@@ -5,6 +5,8 @@
 
 mod observe;
 mod scheduler;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::collections::{BTreeSet, HashMap};
