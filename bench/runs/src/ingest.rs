@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "programs are found by PATH")]
 
 mod measure;
+mod program;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use arx_sim::Options;
 
-use measure::{Measured, arx_binary, measure};
+use measure::{Measured, measure};
+use program::arx_binary;
 
 const FINDINGS: &str = "1000000";
 const DETECTIONS: &str = "200000";

@@ -1,11 +1,12 @@
 //! Runs a program and takes its time and its largest memory.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::program::memory_mb;
 
 /// How often a running program's memory is looked at; the kernel keeps the peak in between.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -38,7 +39,7 @@ pub(crate) fn measure(mut command: Command) -> Result<Measured> {
     });
     let (mut peak_mb, mut cpu_s) = (0.0, 0.0);
     let status = loop {
-        if let Some(peak) = peak_of(child.id()) {
+        if let Some(peak) = memory_mb(child.id(), "VmHWM:") {
             peak_mb = peak;
         }
         if let Some(cpu) = cpu_of(child.id()) {
@@ -60,13 +61,6 @@ pub(crate) fn measure(mut command: Command) -> Result<Measured> {
     Ok(Measured { wall_s, cpu_s, peak_mb, stdout, stderr })
 }
 
-fn peak_of(process: u32) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024.0 / 1e6)
-}
-
 fn cpu_of(process: u32) -> Option<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The fields after the name, which may hold spaces; user and system time are 14 and 15.
@@ -74,14 +68,4 @@ fn cpu_of(process: u32) -> Option<f64> {
     let ticks: Vec<f64> =
         fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     Some(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
-}
-
-/// The release binary beside this one.
-pub(crate) fn arx_binary() -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let path = here.parent().unwrap_or(Path::new(".")).join("arx");
-    if !path.exists() {
-        bail!("{} is missing; run `cargo build --release -p arx` first", path.display());
-    }
-    Ok(path)
 }

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_types, reason = "a bench starts programs")]
 
 mod measure;
+mod program;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +17,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use arx_sim::{Options, Vendor};
 
-use measure::{arx_binary, measure};
+use measure::measure;
+use program::arx_binary;
 
 const TICKETS: &str = "1000";
 const BUNDLE: &str =
