@@ -71,6 +71,9 @@ struct Globals {
     /// What to log, as `level` or `target=level,…`.
     #[arg(long = "log", global = true, env = "ARX_LOG", value_name = "FILTER", hide = true)]
     log: Option<String>,
+    /// What a line of the log looks like.
+    #[arg(long, global = true, env = "ARX_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: logging::Format,
     /// Who runs this command, as the record names them; the name of the user otherwise.
     #[arg(long, global = true, env = "ARX_ACTOR", value_name = "WHO", hide = true)]
     actor: Option<String>,
@@ -123,7 +126,13 @@ fn main() -> ExitCode {
         globals.color.on(std::io::stdout().is_terminal(), no_color),
         globals.color.on(std::io::stderr().is_terminal(), no_color),
     );
-    logging::start(globals.verbose, globals.log.as_deref(), output.colours_notes());
+    logging::start(
+        cli.command.log_level(),
+        globals.verbose,
+        globals.log.as_deref(),
+        globals.log_format,
+        output.colours_notes(),
+    );
     let result = Context::new(globals, output).and_then(|ctx| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

@@ -15,6 +15,7 @@ use arx_types::{RunId, RunStatus};
 use arx_workflow::bundle::Overlap;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::observe::Teller;
 use super::scheduler::Scheduler;
@@ -349,7 +350,8 @@ impl Worker {
         let status = |status: &str| teller.tell(What::Status { status: status.to_owned() });
         let _driven = self.shared.drives(run, workflow, self.interrupt.clone());
         status(RunStatus::Running.as_str());
-        match drive(Arc::clone(&teller)).await {
+        let span = tracing::info_span!("run", run = run.as_str(), %workflow);
+        match drive(Arc::clone(&teller)).instrument(span).await {
             Ok(report) => {
                 tracing::info!(run = run.as_str(), %workflow, status = %report.status, "run ended");
                 status(report.status.as_str());

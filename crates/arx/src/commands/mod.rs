@@ -22,6 +22,7 @@ mod workflows;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::command_error::CommandError;
 use crate::context::Context;
@@ -63,6 +64,13 @@ pub(crate) enum Command {
     Sim(sim::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
+}
+
+impl Command {
+    /// What it logs unless it is asked for more.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        LevelFilter::WARN
+    }
 }
 
 /// Runs a command.
