@@ -77,7 +77,7 @@ struct Globals {
     /// Who runs this command, as the record names them; the name of the user otherwise.
     #[arg(long, global = true, env = "ARX_ACTOR", value_name = "WHO", hide = true)]
     actor: Option<String>,
-    #[arg(long, global = true, env = "USER", hide = true)]
+    #[arg(id = "os-user", long, global = true, env = "USER", hide = true)]
     user: Option<String>,
     #[arg(long, global = true, env = "XDG_STATE_HOME", hide = true)]
     xdg_state_home: Option<PathBuf>,

@@ -4,9 +4,11 @@
 //! lets them choose one.
 
 mod add;
-mod change;
+mod disable;
+mod enable;
 mod list;
 mod reset;
+mod set_role;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,7 @@ use clap::{Subcommand, ValueEnum};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use super::lookup;
 use crate::command_error::{CommandError, Kind};
 use crate::context::Context;
 use crate::output::printable;
@@ -37,11 +40,11 @@ enum What {
     /// Show everybody.
     List(list::Args),
     /// Give somebody another role; ends their sessions.
-    SetRole(change::SetRole),
+    SetRole(set_role::Args),
     /// Let somebody do nothing any more; ends their sessions, and their tokens do nothing.
-    Disable(change::Named),
+    Disable(disable::Args),
     /// Let somebody who was disabled act again.
-    Enable(change::Named),
+    Enable(enable::Args),
     /// Take somebody's password away; prints the link with which they choose another.
     Reset(reset::Args),
 }
@@ -51,9 +54,9 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     match args.what {
         What::Add(args) => add::run(ctx, args).await,
         What::List(args) => list::run(ctx, args).await,
-        What::SetRole(args) => change::set_role(ctx, args).await,
-        What::Disable(args) => change::disable(ctx, args).await,
-        What::Enable(args) => change::enable(ctx, args).await,
+        What::SetRole(args) => set_role::run(ctx, args).await,
+        What::Disable(args) => disable::run(ctx, args).await,
+        What::Enable(args) => enable::run(ctx, args).await,
         What::Reset(args) => reset::run(ctx, args).await,
     }
 }
@@ -115,6 +118,18 @@ fn tell(ctx: &Context, site: &Site, what: &str, invited: &Invitation) {
         printable(&link),
         invited.expires_at,
     ));
+}
+
+/// Says what somebody may do from now on.
+async fn told(ctx: &Context, person: &Person, what: &str) -> Result<ExitCode, CommandError> {
+    lookup::sign(ctx.journal()?).await?;
+    if ctx.is_json() {
+        ctx.output().document(&as_json(person));
+    } else {
+        let name = ctx.output().paint().bold(&printable(&person.name));
+        ctx.output().data(&format!("{name} {what}"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn as_json(person: &Person) -> Value {

@@ -172,7 +172,7 @@ fn about(leaf: &Leaf, paint: Paint) -> String {
     if let Some(risk) = &leaf.risk {
         parts.push(paint.dim(&format!("risk {}", risk.score)));
     }
-    for field in ["approval", "reason", "why", "error"] {
+    for field in ["approval", "person", "label", "reason", "why", "error"] {
         let text = leaf.detail.as_ref().and_then(|detail| detail.get(field)?.as_str());
         if let Some(text) = text {
             parts.push(paint.dim(&printable(text)));

@@ -14,6 +14,8 @@ use crate::output::{Paint, printable};
 
 /// What may be typed after `arx tokens list`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  \
+    arx tokens list --user bob")]
 pub(super) struct Args {
     /// Of this person alone.
     #[arg(long = "user", value_name = "NAME")]

@@ -12,6 +12,8 @@ use crate::output::printable;
 
 /// What may be typed after `arx tokens revoke`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  \
+    arx tokens revoke tok_01J...")]
 pub(super) struct Args {
     /// The token, as `arx tokens list` names it.
     #[arg(value_name = "ID")]

@@ -13,6 +13,8 @@ use crate::output::{Paint, printable};
 
 /// What may be typed after `arx users list`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  \
+    arx users list --json")]
 pub(super) struct Args {}
 
 /// Does it.
