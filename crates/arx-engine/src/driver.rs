@@ -13,20 +13,22 @@ use std::time::Duration;
 use arx_audit::LeafKind;
 use arx_gateway::{Escalation, Gateway, RunContext};
 use arx_journal::{
-    ApprovalState, Journal, JournalError, LeafDraft, Lease, NewAction, NewApproval, Packed,
+    ApprovalState, Journal, JournalError, LeafDraft, Lease, NewAction, NewApproval,
+    NotificationKind, Packed,
 };
-use arx_types::{Digest, RunStatus};
+use arx_types::{Digest, RiskClass, RunStatus};
 use arx_workflow::host::{CallId, Event, Host, HostError, HostOptions, Reply, Script};
+use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Workflow;
 use crate::calls::{Calls, Finished};
 use crate::engine::{Addresses, Engine, EngineError, LEASE_TTL, NewRun, RecordedStep, StepKey};
 use crate::objects::Objects;
 use crate::observer::Observer;
 use crate::report::{Attention, AuditReport, Failure, Gathered, Report, time_saved};
+use crate::{Workflow, approvals, notices};
 
 /// Calls under way at once; the vendors' own limits are tighter.
 const CALLS_MAX: usize = 64;
@@ -447,12 +449,16 @@ impl Session<'_> {
         let ctx = self.calls.context();
         let mut actions = Vec::new();
         let mut listed = Vec::new();
+        let mut severity = RiskClass::Low;
         for escalation in self.waiting.iter().filter(|waiting| waiting.pending.is_none()) {
             listed.push(json!({
                 "operation": escalation.action.operation.to_string(),
                 "digest": escalation.digest.to_string(),
                 "effect": escalation.action.effect,
             }));
+            if let Some(risk) = &escalation.decision.risk {
+                severity = severity.max(risk.class);
+            }
             actions.push(NewAction {
                 digest: escalation.digest,
                 operation: escalation.action.operation.clone(),
@@ -467,8 +473,15 @@ impl Session<'_> {
         }
         let approvals = &ctx.policy.def().approvals;
         let now = self.driver.journal.clock().now();
-        let expires = jiff::SignedDuration::try_from(approvals.expires.as_duration())
-            .unwrap_or(jiff::SignedDuration::MAX);
+        let expires = SignedDuration::try_from(approvals.expires.as_duration())
+            .unwrap_or(SignedDuration::MAX);
+        // Where the policy asks nobody, time asks nobody either.
+        let escalate_to = match approvals.approvers.is_empty() {
+            true => Vec::new(),
+            false => approvals.escalate_to.clone(),
+        };
+        let after = SignedDuration::try_from(approvals.escalate_after.of(severity).as_duration())
+            .unwrap_or(SignedDuration::MAX);
         let mut request = NewApproval {
             id: crate::calls::approval_id(now),
             run: self.run.id.clone(),
@@ -477,6 +490,10 @@ impl Session<'_> {
             approvers: approvals.approvers.clone(),
             quorum: approvals.quorum,
             expires_at: now + expires,
+            severity,
+            escalate_to,
+            remind_at: None,
+            escalate_at: None,
             actions,
         };
         let policy = ctx.policy.version().to_string();
@@ -485,6 +502,8 @@ impl Session<'_> {
             .status("requested")
             .with("approval", request.id.as_str())
             .with("quorum", request.quorum)
+            .with("approvers", request.approvers.clone())
+            .with("severity", request.severity.as_str())
             .with("n_actions", listed.len())
             .with("actions_sha256", digest_of(&listed))
             .with("actions", listed.into_iter().take(ACTIONS_LISTED_MAX).collect::<Vec<_>>());
@@ -495,10 +514,22 @@ impl Session<'_> {
             .write(move |tx| {
                 tx.check_lease(&lease.run, lease.epoch)?;
                 // The time to decide begins when the request is there to be seen.
-                request.expires_at = tx.now() + expires;
+                let now = tx.now();
+                request.expires_at = now + expires;
+                let escalates = !request.escalate_to.is_empty();
+                (request.remind_at, request.escalate_at) =
+                    approvals::deadlines(now, expires, after, escalates);
                 tx.request_approval(&request)?;
                 let leaf = leaf.with("expires_at", request.expires_at.to_string());
-                tx.append_leaf(leaf).map(drop)
+                tx.append_leaf(leaf)?;
+                let (run, asked) = (tx.run(&request.run)?, tx.approval(&request.id)?);
+                match run.zip(asked) {
+                    Some((run, asked)) => {
+                        let kind = NotificationKind::ApprovalRequested;
+                        notices::of_approval(tx, kind, &run, &asked)
+                    }
+                    None => Ok(()),
+                }
             })
             .await?;
         self.driver.observer.log("warning", &text);

@@ -308,6 +308,7 @@ impl Engine for Embedded {
                 tx.append_leaf(leaf)?;
                 tx.put_report(&run.id, &report)?;
                 tx.set_run_status(&run.id, status)?;
+                crate::notices::of_run(tx, &run, status)?;
                 Ok(tx.release_lease(&lease)?)
             })
             .await

@@ -5,6 +5,7 @@
 //! and records what the workflow saw. Start at [`Driver::drive`] for the life of a run and at
 //! [`Engine`] for what durability means.
 
+pub mod approvals;
 mod calls;
 mod compose;
 mod driver;
@@ -12,6 +13,7 @@ mod engine;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod notices;
 mod objects;
 mod observer;
 pub mod provenance;

@@ -229,7 +229,8 @@ pub async fn cancel(
                 let leaf = LeafDraft::new(LeafKind::Approval, who.as_str())
                     .of_run(&run.id, &run.workflow, &run.version, &run.policy_version)
                     .status("cancelled")
-                    .with("approval", approval.id.as_str());
+                    .with("approval", approval.id.as_str())
+                    .in_world(&run.world);
                 tx.append_leaf(leaf)?;
             }
             tx.append_leaf(run_leaf(&run, &who, RunStatus::Cancelled.as_str()))?;

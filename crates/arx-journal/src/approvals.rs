@@ -8,11 +8,12 @@
 //! Whether somebody *may* vote (roles) is the caller's to check; that nobody votes on what they
 //! asked for, or twice, is checked here.
 
+mod deadlines;
 #[cfg(test)]
 mod tests;
 mod vote;
 
-use arx_types::{ApprovalId, Digest, EffectKey, Operation, RunId};
+use arx_types::{ApprovalId, Digest, EffectKey, Operation, RiskClass, RunId};
 use jiff::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
@@ -20,6 +21,7 @@ use crate::column::{Bytes32, Micros, Text, Word, Worded};
 use crate::conditions::Conditions;
 use crate::{JournalError, Packed, Reader, Tx};
 
+pub use deadlines::DUE_MAX;
 pub use vote::{CastVote, Vote, VoteOutcome, VoteRefusal};
 
 /// The most actions that one approval asks for.
@@ -83,6 +85,15 @@ words!(ApprovalState, "approval state", Pending => "pending", Approved => "appro
 words!(ActionState, "state of an approval's action", Pending => "pending",
     Approved => "approved", Denied => "denied", Used => "used");
 
+impl Word for RiskClass {
+    const KIND: &'static str = "risk class";
+    fn of_word(text: &str) -> Option<Self> {
+        [Self::Low, Self::Medium, Self::High, Self::Critical]
+            .into_iter()
+            .find(|class| class.as_str() == text)
+    }
+}
+
 /// A request to be put to humans.
 #[derive(Clone, Debug)]
 pub struct NewApproval {
@@ -100,6 +111,14 @@ pub struct NewApproval {
     pub quorum: u32,
     /// When it becomes worthless.
     pub expires_at: Timestamp,
+    /// The highest class among its actions.
+    pub severity: RiskClass,
+    /// Who is asked as well once the first group took too long.
+    pub escalate_to: Vec<String>,
+    /// When somebody is reminded, if ever.
+    pub remind_at: Option<Timestamp>,
+    /// When the second group is asked, if ever.
+    pub escalate_at: Option<Timestamp>,
     /// What is asked for.
     pub actions: Vec<NewAction>,
 }
@@ -144,6 +163,16 @@ pub struct Approval {
     pub requested_at: Timestamp,
     /// When it becomes worthless.
     pub expires_at: Timestamp,
+    /// The highest class among its actions.
+    pub severity: RiskClass,
+    /// Who is asked as well once the first group took too long.
+    pub escalate_to: Vec<String>,
+    /// When somebody is reminded; none once that is done, or never.
+    pub remind_at: Option<Timestamp>,
+    /// When the second group is asked; none once that is done, or never.
+    pub escalate_at: Option<Timestamp>,
+    /// Since when the second group is asked, and among the approvers.
+    pub escalated_at: Option<Timestamp>,
 }
 
 /// One action of an approval as recorded.
@@ -223,21 +252,23 @@ impl Tx<'_> {
         if approval.expires_at <= now {
             return invalid("it would expire at once");
         }
-        let approvers = serde_json::to_string(&approval.approvers).map_err(|error| {
-            JournalError::Invalid { what: "approval", reason: error.to_string() }
-        })?;
         self.execute(
             "INSERT INTO approvals (id, run, workflow, state, requester, approvers, quorum, \
-             requested_at, expires_at) VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8)",
+             requested_at, expires_at, severity, escalate_to, remind_at, escalate_at) \
+             VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 approval.id.as_str(),
                 approval.run.as_str(),
                 approval.workflow,
                 approval.requester,
-                approvers,
+                list_json(&approval.approvers)?,
                 approval.quorum,
                 Micros(now),
                 Micros(approval.expires_at),
+                approval.severity.as_str(),
+                list_json(&approval.escalate_to)?,
+                approval.remind_at.map(Micros),
+                approval.escalate_at.map(Micros),
             ],
         )?;
         let n_approval = self.connection().last_insert_rowid();
@@ -320,15 +351,6 @@ impl Tx<'_> {
         }
     }
 
-    /// Marks every approval whose time is over, and returns them; the caller wakes their runs.
-    pub fn expire_approvals(&mut self) -> Result<Vec<Approval>, JournalError> {
-        let sql = format!(
-            "UPDATE approvals SET state = 'expired' \
-             WHERE state IN ('pending', 'approved') AND expires_at <= ?1 RETURNING {COLUMNS}"
-        );
-        self.rows(&sql, [Micros(self.now())], read_approval)
-    }
-
     /// Withdraws what a run still asks for, and returns it.
     pub fn cancel_approvals(&mut self, run: &RunId) -> Result<Vec<Approval>, JournalError> {
         let sql = format!(
@@ -379,24 +401,39 @@ impl Tx<'_> {
     }
 }
 
-pub(crate) const COLUMNS: &str = "id, run, workflow, state, requester, approvers, quorum, requested_at, \
-                       expires_at";
+pub(crate) const COLUMNS: &str = "id, run, workflow, state, requester, approvers, quorum, \
+                                  requested_at, expires_at, severity, escalate_to, remind_at, \
+                                  escalate_at, escalated_at";
 
 pub(crate) fn read_approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
-    let approvers: String = row.get(5)?;
     Ok(Approval {
         id: row.get::<_, Text<ApprovalId>>(0)?.0,
         run: row.get::<_, Text<RunId>>(1)?.0,
         workflow: row.get(2)?,
         state: row.get::<_, Worded<ApprovalState>>(3)?.0,
         requester: row.get(4)?,
-        approvers: serde_json::from_str(&approvers).map_err(|error| {
-            let kind = rusqlite::types::Type::Text;
-            rusqlite::Error::FromSqlConversionFailure(5, kind, Box::new(error))
-        })?,
+        approvers: read_list(row, 5)?,
         quorum: row.get(6)?,
         requested_at: row.get::<_, Micros>(7)?.0,
         expires_at: row.get::<_, Micros>(8)?.0,
+        severity: row.get::<_, Worded<RiskClass>>(9)?.0,
+        escalate_to: read_list(row, 10)?,
+        remind_at: row.get::<_, Option<Micros>>(11)?.map(|at| at.0),
+        escalate_at: row.get::<_, Option<Micros>>(12)?.map(|at| at.0),
+        escalated_at: row.get::<_, Option<Micros>>(13)?.map(|at| at.0),
+    })
+}
+
+fn list_json(list: &[String]) -> Result<String, JournalError> {
+    serde_json::to_string(list)
+        .map_err(|error| JournalError::Invalid { what: "approval", reason: error.to_string() })
+}
+
+fn read_list(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
+    let list: String = row.get(column)?;
+    serde_json::from_str(&list).map_err(|error| {
+        let kind = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
     })
 }
 

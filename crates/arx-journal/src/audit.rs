@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::column::{Micros, signed, unsigned};
 use crate::conditions::Conditions;
 use crate::tx::Tail;
-use crate::{Journal, JournalError, Reader, Tx};
+use crate::{Journal, JournalError, Reader, Tx, World};
 
 /// The most leaves that one listing returns.
 pub const LEAVES_LISTED_MAX: usize = 10_000;
@@ -146,6 +146,20 @@ impl LeafDraft {
     pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.detail.insert(field.to_owned(), value.into());
         self
+    }
+
+    /// Names the world, where it is a simulated one: no reader takes what happened there for real.
+    #[must_use]
+    pub fn in_world(mut self, world: &World) -> Self {
+        if world.scenario().is_none() {
+            return self;
+        }
+        if let Some(action) = &mut self.action
+            && let Some(key) = &mut action.effect_key
+        {
+            *key = format!("{world}/{key}");
+        }
+        self.with("world", world.as_str())
     }
 
     fn placed(self, seq: u64, at: Timestamp) -> Leaf {

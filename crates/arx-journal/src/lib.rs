@@ -29,6 +29,7 @@ mod journal;
 mod kept;
 pub mod leases;
 pub mod lineage;
+pub mod notifications;
 mod packed;
 pub mod paging;
 pub mod people;
@@ -60,6 +61,7 @@ pub use journal::{Fault, FaultPoint, Journal, JournalOptions, StopPoint, StopWhe
 pub use kept::KeptCheckpoint;
 pub use leases::{Claim, Lease};
 pub use lineage::Merge;
+pub use notifications::{NewNotification, Notification, NotificationKind, Target};
 pub use packed::{Packed, UNPACKED_BYTES_MAX};
 pub use paging::{EffectCursor, EffectPage, LeafProof, Search, StepHead};
 pub use people::{PeopleError, Person};

@@ -1,5 +1,6 @@
 //! The `policy:` section of `arx.yaml`, as data.
 
+use arx_types::RiskClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -131,10 +132,55 @@ pub struct ApprovalsDef {
     /// How many different people must approve.
     #[schemars(range(min = 1, max = 20))]
     pub quorum: u32,
+    /// Who is asked as well once the approvers took too long. With none, nobody is; nor where
+    /// there are no approvers.
+    pub escalate_to: Vec<String>,
+    /// How long the approvers may take before others are asked; they are reminded half way.
+    pub escalate_after: EscalateAfter,
+}
+
+/// How long the approvers may take, by the highest risk class of what they are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EscalateAfter {
+    /// MEDIUM, and LOW.
+    pub medium: Period,
+    /// HIGH.
+    pub high: Period,
+    /// CRITICAL.
+    pub critical: Period,
+}
+
+impl EscalateAfter {
+    /// The time for a class.
+    #[must_use]
+    pub fn of(&self, class: RiskClass) -> Period {
+        match class {
+            RiskClass::Low | RiskClass::Medium => self.medium,
+            RiskClass::High => self.high,
+            RiskClass::Critical => self.critical,
+        }
+    }
+}
+
+impl Default for EscalateAfter {
+    fn default() -> Self {
+        Self {
+            medium: Period::from_secs(4 * 3600),
+            high: Period::HOUR,
+            critical: Period::from_secs(15 * 60),
+        }
+    }
 }
 
 impl Default for ApprovalsDef {
     fn default() -> Self {
-        Self { approvers: Vec::new(), expires: Period::HOUR, quorum: 1 }
+        Self {
+            approvers: Vec::new(),
+            expires: Period::HOUR,
+            quorum: 1,
+            escalate_to: vec!["role:admin".to_owned()],
+            escalate_after: EscalateAfter::default(),
+        }
     }
 }

@@ -18,7 +18,7 @@ mod score;
 mod tests;
 
 pub use condition::ConditionError;
-pub use def::{ApprovalsDef, Beyond, Effect, LimitDef, PolicyDef, RuleDef};
+pub use def::{ApprovalsDef, Beyond, Effect, EscalateAfter, LimitDef, PolicyDef, RuleDef};
 pub use glob::{Glob, GlobError, literals};
 pub use period::{PERIOD_DAYS_MAX, Period, PeriodError};
 pub use policy::{

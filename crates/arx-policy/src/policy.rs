@@ -511,6 +511,12 @@ impl Errors {
         if def.approvals.expires.is_zero() {
             self.add(format_args!("approvals.expires"), PolicyErrorKind::ZeroPeriod);
         }
+        let after = &def.approvals.escalate_after;
+        let after = [("medium", after.medium), ("high", after.high), ("critical", after.critical)];
+        for (class, _) in after.into_iter().filter(|(_, after)| after.is_zero()) {
+            let path = format_args!("approvals.escalate_after.{class}");
+            self.add(path, PolicyErrorKind::ZeroPeriod);
+        }
         for (i, limit) in def.limits.iter().enumerate() {
             if limit.per.is_zero() {
                 self.add(format_args!("limits[{i}].per"), PolicyErrorKind::ZeroPeriod);

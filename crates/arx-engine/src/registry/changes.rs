@@ -127,13 +127,27 @@ impl Changes {
         self.add_if_other("approvals", "quorum", &old.quorum, &new.quorum, new.quorum < old.quorum);
         let wider = new.expires.as_duration() > old.expires.as_duration();
         self.add_if_other("approvals", "expires", &old.expires, &new.expires, wider);
-        if old.approvers != new.approvers {
+        let lists = [
+            ("approvers", &old.approvers, &new.approvers),
+            ("escalate_to", &old.escalate_to, &new.escalate_to),
+        ];
+        for (name, old, new) in lists.into_iter().filter(|(_, old, new)| old != new) {
             let list = |approvers: &[String]| match approvers {
                 [] => NONE.to_owned(),
                 approvers => approvers.join(", "),
             };
-            let wider = new.approvers.iter().any(|who| !old.approvers.contains(who));
-            self.add("approvals", "approvers", list(&old.approvers), list(&new.approvers), wider);
+            let wider = new.iter().any(|who| !old.contains(who));
+            self.add("approvals", name, list(old), list(new), wider);
+        }
+        let (old, new) = (&old.escalate_after, &new.escalate_after);
+        let classes = [
+            ("escalate_after.medium", old.medium, new.medium),
+            ("escalate_after.high", old.high, new.high),
+            ("escalate_after.critical", old.critical, new.critical),
+        ];
+        for (name, old, new) in classes {
+            let wider = new.as_duration() < old.as_duration();
+            self.add_if_other("approvals", name, &old, &new, wider);
         }
     }
 

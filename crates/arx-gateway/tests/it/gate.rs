@@ -235,6 +235,10 @@ async fn request(
         approvers: vec!["role:approver".to_owned()],
         quorum: 1,
         expires_at: gate.journal.clock().now() + jiff::SignedDuration::from_hours(1),
+        severity: arx_types::RiskClass::Medium,
+        escalate_to: Vec::new(),
+        remind_at: None,
+        escalate_at: None,
         actions: vec![NewAction {
             digest: escalation.digest,
             operation: operation.parse().unwrap(),

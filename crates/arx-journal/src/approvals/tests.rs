@@ -39,6 +39,10 @@ fn ask(journal: &Journal, n: u128, quorum: u32, actions: &[&str]) -> Result<(), 
             approvers: vec!["role:approver".to_owned()],
             quorum,
             expires_at: tx.now() + SignedDuration::from_secs(HOUR),
+            severity: arx_types::RiskClass::Medium,
+            escalate_to: Vec::new(),
+            remind_at: None,
+            escalate_at: None,
             actions,
         })
     })

@@ -6,6 +6,7 @@ use rusqlite::params;
 
 use super::{ActionState, ApprovalState};
 use crate::column::{Micros, Worded};
+use crate::people::folded;
 use crate::{JournalError, Reader, Tx};
 
 /// What somebody says to one or more actions.
@@ -99,7 +100,7 @@ impl Tx<'_> {
         let approval = self.approval(id)?.ok_or_else(not_found)?;
         let now = self.now();
         let refused = |refusal| Ok(VoteOutcome::Refused(refusal));
-        if approval.requester == who {
+        if folded(&approval.requester) == folded(who) {
             return refused(VoteRefusal::OwnRequest { who: who.to_owned() });
         }
         match approval.state {

@@ -53,6 +53,10 @@ fn ask(journal: &Journal) {
             approvers: vec![],
             quorum: 1,
             expires_at: tx.now() + jiff::SignedDuration::from_hours(1),
+            severity: arx_types::RiskClass::Medium,
+            escalate_to: Vec::new(),
+            remind_at: None,
+            escalate_at: None,
             actions: vec![action],
         })
     })

@@ -132,14 +132,23 @@ CREATE TABLE approvals (
     quorum       INTEGER NOT NULL CHECK (quorum > 0),
     requested_at INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL,
+    severity     TEXT NOT NULL CHECK (severity IN ('LOW', 'MEDIUM', 'HIGH', 'CRITICAL')),
+    escalate_to  TEXT NOT NULL, -- JSON list
+    remind_at    INTEGER,       -- null once done, or never
+    escalate_at  INTEGER,       -- null once done, or never
+    escalated_at INTEGER,
     crc          INTEGER NOT NULL AS (row_crc(
                    n, id, run, workflow, state, requester, approvers, quorum, requested_at,
-                   expires_at
+                   expires_at, severity, escalate_to, remind_at, escalate_at, escalated_at
                  )) STORED
 ) STRICT;
 CREATE INDEX approvals_by_run ON approvals (run);
 CREATE INDEX approvals_by_state ON approvals (state, n);
 CREATE INDEX approvals_open ON approvals (expires_at) WHERE state IN ('pending', 'approved');
+CREATE INDEX approvals_to_remind ON approvals (remind_at)
+    WHERE state = 'pending' AND remind_at IS NOT NULL;
+CREATE INDEX approvals_to_escalate ON approvals (escalate_at)
+    WHERE state = 'pending' AND escalate_at IS NOT NULL;
 
 CREATE TABLE approval_actions (
     approval   INTEGER NOT NULL REFERENCES approvals (n),
@@ -331,6 +340,28 @@ CREATE TABLE links (
                )) STORED
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX links_unused ON links (person) WHERE used_at IS NULL;
+
+-- What people are to be told, once for each target.
+CREATE TABLE notifications (
+    n            INTEGER PRIMARY KEY,
+    id           TEXT NOT NULL UNIQUE,
+    kind         TEXT NOT NULL,
+    target       TEXT NOT NULL CHECK (target IN ('slack', 'webhook')),
+    run          TEXT NOT NULL REFERENCES runs (id),
+    approval     TEXT REFERENCES approvals (id),
+    payload      BLOB NOT NULL, -- packed, without secrets
+    created_at   INTEGER NOT NULL,
+    due_at       INTEGER,       -- null once it is delivered or given up
+    attempts     INTEGER NOT NULL,
+    delivered_at INTEGER,
+    failed       TEXT,
+    crc          INTEGER NOT NULL AS (row_crc(
+                   n, id, kind, target, run, approval, payload, created_at, due_at, attempts,
+                   delivered_at, failed
+                 )) STORED
+) STRICT;
+CREATE INDEX notifications_due ON notifications (target, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX notifications_by_age ON notifications (created_at);
 
 -- `bytes` alone is the record; the other columns only find it, and are checked against it.
 CREATE TABLE leaves (

@@ -51,6 +51,8 @@ struct ToldApproval {
     /// Who said what to which action.
     votes: BTreeMap<(u64, String), bool>,
     approved: BTreeSet<u64>,
+    /// How many must agree, and of whom, where the request says so.
+    asked: Option<(u64, Vec<String>)>,
     ended: Option<&'static str>,
     n_used: u64,
 }
@@ -187,7 +189,22 @@ impl Told {
         let Some(id) = text(leaf, "approval") else { return };
         let told = self.approvals.entry(id.to_owned()).or_default();
         match status {
-            "requested" => told.requested = Some(leaf.seq),
+            "requested" => {
+                told.requested = Some(leaf.seq);
+                let quorum = detail(leaf, "quorum").and_then(Value::as_u64);
+                let approvers = detail(leaf, "approvers").is_some();
+                let approvers = approvers.then(|| names(leaf, "approvers").map(str::to_owned));
+                told.asked = quorum.zip(approvers.map(Iterator::collect));
+            }
+            "escalated" => {
+                if let Some((_, approvers)) = &mut told.asked {
+                    for name in names(leaf, "to") {
+                        if !approvers.iter().any(|known| known == name) {
+                            approvers.push(name.to_owned());
+                        }
+                    }
+                }
+            }
             "expired" => told.ended = Some("expired"),
             "cancelled" => told.ended = Some("cancelled"),
             "vote" | "approved" | "denied" => {
@@ -380,7 +397,8 @@ impl Reader<'_> {
     fn approvals_agree(&self, told: &Told) -> Result<Vec<Damage>, JournalError> {
         let mut found = Found { table: "approvals", list: Vec::new() };
         let mut ids = BTreeMap::new();
-        each(self, "SELECT n, id, state FROM approvals", &[], |row| {
+        let sql = "SELECT n, id, state, quorum, approvers FROM approvals";
+        each(self, sql, &[], |row| {
             let id: String = row.get(1)?;
             let state: String = row.get(2)?;
             let requested = told.approvals.get(&id).and_then(|told| told.requested);
@@ -389,8 +407,14 @@ impl Reader<'_> {
                 Some((seq, told)) => {
                     let ended =
                         Some(state.as_str()).filter(|s| matches!(*s, "expired" | "cancelled"));
-                    let (row, told) = (ended.unwrap_or("open"), told.ended.unwrap_or("open"));
-                    found.compare(&id, seq, "state", row, told);
+                    let ended = ended.unwrap_or("open");
+                    found.compare(&id, seq, "state", ended, told.ended.unwrap_or("open"));
+                    if let Some((quorum, approvers)) = &told.asked {
+                        let row_quorum = row.get::<_, i64>(3)?.to_string();
+                        found.compare(&id, seq, "quorum", &row_quorum, &quorum.to_string());
+                        let list = Value::from(approvers.clone()).to_string();
+                        found.compare(&id, seq, "approvers", row.get_ref(4)?.as_str()?, &list);
+                    }
                 }
             }
             ids.insert(row.get::<_, i64>(0)?, id);

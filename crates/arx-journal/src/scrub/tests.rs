@@ -95,6 +95,16 @@ fn a_row_that_contradicts_the_log_is_told_with_its_leaf() {
         )],
     );
     check(
+        "UPDATE approvals SET quorum = 2, approvers = '[\"mallory\"]'",
+        &[
+            &format!("row `{approval}` of `approvals` says quorum `2`, leaf 6 says `1`"),
+            &format!(
+                "row `{approval}` of `approvals` says approvers `[\"mallory\"]`, leaf 6 says \
+                 `[\"role:approver\"]`"
+            ),
+        ],
+    );
+    check(
         "DELETE FROM votes",
         &[&format!("row `{approval}/0/bob` of `votes` is gone: the log tells of the vote")],
     );

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use arx_policy::{
-    ApprovalsDef, Beyond, ConditionError, Effect, Glob, LimitDef, Policy, PolicyDef, PolicyError,
-    PolicyErrorKind, RuleDef, literals,
+    ApprovalsDef, Beyond, ConditionError, Effect, EscalateAfter, Glob, LimitDef, Policy, PolicyDef,
+    PolicyError, PolicyErrorKind, RuleDef, literals,
 };
 use arx_types::{Access, OperationSpec};
 
@@ -20,7 +20,9 @@ pub(super) const POLICY_KEYS: [&str; 5] =
     ["hitl", "risk_threshold", "rules", "limits", "approvals"];
 pub(super) const RULE_KEYS: [&str; 5] = ["name", "effect", "connector", "operation", "when"];
 pub(super) const LIMIT_KEYS: [&str; 4] = ["operation", "max", "per", "beyond"];
-pub(super) const APPROVALS_KEYS: [&str; 3] = ["approvers", "expires", "quorum"];
+pub(super) const APPROVALS_KEYS: [&str; 5] =
+    ["approvers", "expires", "quorum", "escalate_to", "escalate_after"];
+pub(super) const ESCALATE_AFTER_KEYS: [&str; 3] = ["medium", "high", "critical"];
 pub(super) const GLOB_HINT: &str = "a glob is made of names, `*` and `{a,b}`";
 
 /// The most approvers.
@@ -132,22 +134,14 @@ fn limit(decoder: &mut Decoder<'_>, node: &Node) -> Option<LimitDef> {
 fn approvals(decoder: &mut Decoder<'_>, node: &Node) -> ApprovalsDef {
     let mut approvals = ApprovalsDef::default();
     let Some(fields) = decoder.map(node, "`approvals`", &APPROVALS_KEYS) else { return approvals };
-    let approvers = fields.optional("approvers").and_then(|node| decoder.items(node, "approvers"));
-    let approvers = approvers.unwrap_or_default();
-    if approvers.len() > APPROVERS_MAX {
-        let message = format!("more than {APPROVERS_MAX} entries");
-        decoder.report(node.at, Code::TooMany, message, None);
+    if let Some(list) = fields.optional("approvers") {
+        approvals.approvers = people(decoder, node, list, "approvers");
     }
-    for node in approvers.iter().take(APPROVERS_MAX) {
-        let Some(approver) = decoder.text(node) else { continue };
-        let printable = !approver.chars().any(|c| c.is_control() || c.is_whitespace());
-        if approver.is_empty() || approver.len() > APPROVER_BYTES_MAX || !printable {
-            let message = format!("{} is neither a person nor a role", quote(&approver));
-            let hint = "write `alice@example.com` or `role:approver`".to_owned();
-            decoder.report(node.at, Code::BadName, message, Some(hint));
-        } else {
-            approvals.approvers.push(approver);
-        }
+    if let Some(list) = fields.optional("escalate_to") {
+        approvals.escalate_to = people(decoder, node, list, "escalate_to");
+    }
+    if let Some(node) = fields.optional("escalate_after") {
+        escalate_after(decoder, node, &mut approvals.escalate_after);
     }
     if let Some(expires) = fields.optional("expires").and_then(|node| decoder.period(node)) {
         approvals.expires = expires;
@@ -158,6 +152,38 @@ fn approvals(decoder: &mut Decoder<'_>, node: &Node) -> ApprovalsDef {
         approvals.quorum = quorum;
     }
     approvals
+}
+
+/// People and roles who may be asked.
+fn people(decoder: &mut Decoder<'_>, of: &Node, list: &Node, what: &str) -> Vec<String> {
+    let listed = decoder.items(list, what).unwrap_or_default();
+    if listed.len() > APPROVERS_MAX {
+        let message = format!("more than {APPROVERS_MAX} entries");
+        decoder.report(of.at, Code::TooMany, message, None);
+    }
+    let mut people = Vec::new();
+    for node in listed.iter().take(APPROVERS_MAX) {
+        let Some(person) = decoder.text(node) else { continue };
+        let printable = !person.chars().any(|c| c.is_control() || c.is_whitespace());
+        if person.is_empty() || person.len() > APPROVER_BYTES_MAX || !printable {
+            let message = format!("{} is neither a person nor a role", quote(&person));
+            let hint = "write `alice@example.com` or `role:approver`".to_owned();
+            decoder.report(node.at, Code::BadName, message, Some(hint));
+        } else {
+            people.push(person);
+        }
+    }
+    people
+}
+
+fn escalate_after(decoder: &mut Decoder<'_>, node: &Node, after: &mut EscalateAfter) {
+    let Some(fields) = decoder.map(node, "`escalate_after`", &ESCALATE_AFTER_KEYS) else { return };
+    let classes = [&mut after.medium, &mut after.high, &mut after.critical];
+    for (key, period) in ESCALATE_AFTER_KEYS.into_iter().zip(classes) {
+        if let Some(given) = fields.optional(key).and_then(|node| decoder.period(node)) {
+            *period = given;
+        }
+    }
 }
 
 /// A rule that spells out a name must spell one that exists; a pattern may match nothing, for

@@ -5,7 +5,6 @@
 
 mod show;
 mod vote;
-mod voter;
 
 use std::process::ExitCode;
 
@@ -89,7 +88,8 @@ impl StateFilter {
     arx approvals approve apr_01J... --as approver:bob --only 0 2\n  \
     arx runs resume run_01J...\n\n\
     WHO is a name (bob), a name in a role (approver:bob), or a role (role:approver: you, as\n\
-    ARX_ACTOR or USER names you). Nobody decides on a run that they started.")]
+    ARX_ACTOR or USER names you). Nobody decides on a run that they started. Once anybody was\n\
+    added with `arx users add`, WHO is one of them, and has the role that the policy asks.")]
 struct Approve {
     /// The approval.
     #[arg(value_name = "APPROVAL")]
@@ -128,7 +128,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         What::Approve(args) => {
             let ballot = vote::Ballot {
                 approval: args.approval,
-                voter: voter::Voter::parse(&args.who, ctx.actor())?,
+                voter: vote::voter(ctx, &args.who)?,
                 vote: arx_journal::Vote::Approve,
                 only: args.only,
             };
@@ -137,7 +137,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         What::Deny(args) => {
             let ballot = vote::Ballot {
                 approval: args.approval,
-                voter: voter::Voter::parse(&args.who, ctx.actor())?,
+                voter: vote::voter(ctx, &args.who)?,
                 vote: arx_journal::Vote::Deny { reason: lookup::reason(&args.reason)? },
                 only: args.only,
             };

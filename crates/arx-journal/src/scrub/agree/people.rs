@@ -1,6 +1,6 @@
 //! Whether people, sessions, tokens and links are those that the log tells of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arx_audit::Leaf;
 
@@ -125,8 +125,9 @@ impl Reader<'_> {
             seen.insert(row.get::<_, i64>(0)?, name);
             Ok(())
         })?;
+        let names: BTreeSet<&String> = seen.values().collect();
         for (name, told) in &told.people {
-            if !seen.values().any(|seen| seen == name) {
+            if !names.contains(name) {
                 found.gone(name, told.seq, "");
             }
         }

@@ -13,8 +13,8 @@ use crate::people::{NewLink, NewSession, NewToken};
 use crate::testing::{Fixture, WORKFLOW, run_id, start, version, write};
 use crate::{
     FireCause, Intended, Journal, LeafDraft, NewAction, NewApproval, NewDecision, NewFire,
-    NewIntent, Packed, SettleOutcome, Settlement, Step, StepOutcome, TakenApproval, Tx, Vote,
-    World,
+    NewIntent, NewNotification, NotificationKind, Packed, SettleOutcome, Settlement, Step,
+    StepOutcome, TakenApproval, Tx, Vote, World,
 };
 
 pub(super) fn run() -> RunId {
@@ -153,6 +153,10 @@ pub(super) const WRITES: &[fn(&mut Tx<'_>)] = &[
             approvers: vec!["role:approver".to_owned()],
             quorum: 1,
             expires_at: tx.now() + jiff::SignedDuration::from_hours(1),
+            severity: arx_types::RiskClass::Medium,
+            escalate_to: Vec::new(),
+            remind_at: None,
+            escalate_at: None,
             actions: vec![NewAction {
                 digest: params(),
                 operation: operation(),
@@ -164,7 +168,15 @@ pub(super) const WRITES: &[fn(&mut Tx<'_>)] = &[
         })
         .unwrap();
         let leaf = of_run(LeafKind::Approval, "alice").status("requested");
+        let leaf = leaf.with("quorum", 1).with("approvers", vec!["role:approver"]);
         tx.append_leaf(leaf.with("approval", approval().as_str())).unwrap();
+        tx.queue_notification(&NewNotification {
+            kind: NotificationKind::ApprovalRequested,
+            run: run(),
+            approval: Some(approval()),
+            payload: packed(&json!({ "n_actions": 1 })),
+        })
+        .unwrap();
     },
     |tx| {
         tx.vote(&approval(), "bob", &Vote::Approve, None).unwrap();

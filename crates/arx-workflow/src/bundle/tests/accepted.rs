@@ -1,4 +1,5 @@
 use arx_policy::{Beyond, Effect, Period};
+use arx_types::RiskClass;
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -82,7 +83,15 @@ fn what_is_left_out_has_a_default() {
         "approvals": {
           "approvers": [],
           "expires": "1h",
-          "quorum": 1
+          "quorum": 1,
+          "escalate_to": [
+            "role:admin"
+          ],
+          "escalate_after": {
+            "medium": "4h",
+            "high": "1h",
+            "critical": "15m"
+          }
         }
       },
       "inputs": {}
@@ -91,6 +100,18 @@ fn what_is_left_out_has_a_default() {
     let nulls =
         "schedule:\nconnectors: null\nentrypoint: ~\ninputs:\npolicy:\n  rules:\n  limits:\n";
     assert_eq!(parsed(&format!("{HEAD}{nulls}")), manifest);
+}
+
+#[test]
+fn approvals_say_who_is_asked_after_whom() {
+    let approvals = "policy:\n  approvals:\n    approvers: [bob]\n    escalate_to: [\"role:admin\", carol]\n    escalate_after: { high: 30m }\n";
+    let approvals = parsed(&format!("{HEAD}{approvals}")).policy.approvals;
+    assert_eq!(approvals.escalate_to, ["role:admin", "carol"]);
+    let after = |class| approvals.escalate_after.of(class).to_string();
+    let classes = [RiskClass::Low, RiskClass::Medium, RiskClass::High, RiskClass::Critical];
+    assert_eq!(classes.map(after), ["4h", "4h", "30m", "15m"]);
+    let none = parsed(&format!("{HEAD}policy: {{ approvals: {{ escalate_to: [] }} }}\n"));
+    assert_eq!(none.policy.approvals.escalate_to, [""; 0]);
 }
 
 #[test]

@@ -121,6 +121,15 @@ fn words_types_and_numbers() {
     4:62: error[ARX-C006]: expected a list, found the string `x`
     hint: write `limits: [x]`
     "#);
+    assert_snapshot!(below_head("policy:\n  approvals:\n    escalate_to: ['']\n    escalate_after: { low: 1h, high: 0, critical: soon }\n"), @r#"
+    6:19: error[ARX-C008]: `` is neither a person nor a role
+    hint: write `alice@example.com` or `role:approver`
+    7:23: error[ARX-C003]: `escalate_after` has no key `low`
+    hint: one of `medium`, `high`, `critical`
+    7:38: error[ARX-C014]: a duration of zero
+    7:51: error[ARX-C014]: `soon` is not a duration
+    hint: write `90s`, `15m`, `1h30m` or `2d`
+    "#);
     assert_snapshot!(below_head("policy: { risk_threshold: '70', approvals: { approvers: role:x, quorum: 0, expires: 0 } }\n"), @r#"
     4:27: error[ARX-C006]: expected a whole number, found the string `70`
     hint: leave out the quotes

@@ -36,6 +36,7 @@ fn the_schema_has_the_keys_of_the_decoder() {
     check(&defs["RuleDef"], &policy::RULE_KEYS);
     check(&defs["LimitDef"], &policy::LIMIT_KEYS);
     check(&defs["ApprovalsDef"], &policy::APPROVALS_KEYS);
+    check(&defs["EscalateAfter"], &policy::ESCALATE_AFTER_KEYS);
     check(&defs["InputDeclaration"], &inputs::INPUT_KEYS);
 }
 

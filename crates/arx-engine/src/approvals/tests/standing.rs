@@ -1,0 +1,2 @@
+use arx_journal::{PeopleError, Tx};
+use arx_testkit::SimClock;
