@@ -72,7 +72,13 @@ struct Globals {
     #[arg(long = "log", global = true, env = "ARX_LOG", value_name = "FILTER", hide = true)]
     log: Option<String>,
     /// What a line of the log looks like.
-    #[arg(long, global = true, env = "ARX_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        env = "ARX_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     log_format: logging::Format,
     /// Who runs this command, as the record names them; the name of the user otherwise.
     #[arg(long, global = true, env = "ARX_ACTOR", value_name = "WHO", hide = true)]
