@@ -5,6 +5,7 @@
 //! decide, never send, and never print a secret. Start at [`Cli`] for what a person may type and at
 //! [`commands`] for what each command does.
 
+mod arenas;
 mod bundles;
 mod command_error;
 mod commands;
@@ -125,6 +126,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if cli.command.runs_workflows() {
+        arenas::limit();
+    }
     let globals = &cli.globals;
     let no_color = globals.no_color.as_deref().is_some_and(|value| !value.is_empty());
     let output = Output::new(

@@ -67,6 +67,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it may read what vendors have, and so hold much memory.
+    pub(crate) fn runs_workflows(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Runs(_))
+    }
+
     /// What it logs unless it is asked for more.
     pub(crate) fn log_level(&self) -> LevelFilter {
         LevelFilter::WARN
