@@ -22,7 +22,7 @@ use arx_journal::{
 };
 use arx_server::launch::specs;
 use arx_sim::Options;
-use arx_types::{ApprovalId, Digest, Operation, RunId, RunStatus};
+use arx_types::{ApprovalId, Digest, Operation, RiskClass, RunId, RunStatus};
 use arx_workflow::bundle::{Bundle, parse};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -229,6 +229,10 @@ fn request(now: Timestamp, run: RunId, n: u128) -> Result<NewApproval, arx_journ
         approvers: vec!["role:approver".to_owned()],
         quorum: 1,
         expires_at: now + SignedDuration::from_hours(24),
+        severity: RiskClass::Medium,
+        escalate_to: vec!["role:admin".to_owned()],
+        remind_at: Some(now + SignedDuration::from_hours(2)),
+        escalate_at: Some(now + SignedDuration::from_hours(4)),
         actions: vec![NewAction {
             digest: Digest::of_bytes(&n.to_le_bytes()),
             operation: Operation::new("pagerduty", "incidents:create"),

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arx_engine::{EngineError, start};
+use arx_engine::{EngineError, approvals, start};
 use arx_gateway::Budgets;
 use arx_journal::{Journal, JournalError, Process};
 use arx_types::{ApprovalId, RunId};
@@ -366,6 +366,8 @@ impl Daemon {
     async fn act(&mut self) -> Result<(), JournalError> {
         let journal = self.shared.journal.clone();
         let now = journal.clock().now();
+        // What is due beyond one time's limit is due at the next look.
+        approvals::tend(&journal, now).await?;
         let size = journal.read(|reader| reader.tree_size()).await?;
         let has_changed = self.seen != Some(size);
         if has_changed {
