@@ -20,7 +20,9 @@ pub mod provenance;
 pub mod registry;
 mod report;
 pub mod schedule;
+pub mod settle;
 pub mod start;
+pub mod stops;
 
 pub use compose::bindings;
 pub use driver::{Driver, RunError};

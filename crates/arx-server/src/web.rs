@@ -12,6 +12,7 @@
 //! Start at [`router`]; [`views`] is what is shown, [`api`] and [`pages`] are the two ways to see
 //! it, [`guard`] is who may.
 
+mod acts;
 mod api;
 mod assets;
 mod cookies;
@@ -51,9 +52,19 @@ pub(crate) struct Web {
     pub(crate) app: App,
     pub(crate) settings: Arc<Settings>,
     pub(crate) metrics: Arc<metrics::Metrics>,
+    pub(crate) library: Arc<views::workflow::Library>,
 }
 
 impl Web {
+    fn new(app: App, settings: Settings) -> Self {
+        Self {
+            app,
+            settings: Arc::new(settings),
+            metrics: Arc::new(metrics::Metrics::new()),
+            library: Arc::default(),
+        }
+    }
+
     /// Reads from one consistent view.
     async fn read<T: Send + 'static>(
         &self,
@@ -73,11 +84,7 @@ impl Web {
 
 /// The console and the API of a daemon.
 pub fn router(app: App, settings: Settings) -> Router {
-    let web = Web {
-        app,
-        settings: Arc::new(settings),
-        metrics: Arc::new(metrics::Metrics::new()),
-    };
+    let web = Web::new(app, settings);
     let table = table(&web);
     headers::wrap(table.router(&web), web)
 }
@@ -85,12 +92,7 @@ pub fn router(app: App, settings: Settings) -> Router {
 /// Every route with what it needs, in the order of the table.
 #[must_use]
 pub fn rules(app: App, settings: Settings) -> Vec<Rule> {
-    let web = Web {
-        app,
-        settings: Arc::new(settings),
-        metrics: Arc::new(metrics::Metrics::new()),
-    };
-    table(&web).rules().to_vec()
+    table(&Web::new(app, settings)).rules().to_vec()
 }
 
 /// The description of the API as OpenAPI 3.1.

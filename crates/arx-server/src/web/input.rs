@@ -1,6 +1,5 @@
 //! What requests carry, read strictly: whatever is wrong with it is a problem with its own words.
 
-use arx_types::Role;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -24,12 +23,6 @@ impl FromRequestParts<Web> for Asker {
         // A route that asks for a caller and needs none is a mistake, and shows nothing.
         let missing = || Problem::forbidden("nobody is signed in");
         parts.extensions.get::<Caller>().cloned().map(Self).ok_or_else(missing)
-    }
-}
-
-impl Asker {
-    pub(crate) fn is(&self, role: Role) -> bool {
-        self.0.role >= role
     }
 }
 

@@ -20,6 +20,9 @@ use super::{Problem, Web};
 /// What is counted in the record is counted no further than this.
 const COUNTED_MAX: u32 = 100_000;
 
+/// Upper ends of the buckets that answers are counted in, in seconds.
+const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
 type Labels = Vec<(String, String)>;
 
 /// What is counted while the server runs.
@@ -30,11 +33,8 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
-        Self {
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(move || Histogram::new(buckets)),
-        }
+        let seconds = || Histogram::new(BUCKETS);
+        Self { requests: Family::default(), seconds: Family::new_with_constructor(seconds) }
     }
 
     /// One request was answered.
@@ -61,7 +61,6 @@ struct Recorded {
     runs: Vec<(RunStatus, u32)>,
     approvals: u32,
     attention: u64,
-    fires: u64,
     leaves: u64,
 }
 
@@ -81,7 +80,6 @@ fn recorded(reader: &Reader<'_>) -> Result<Recorded, JournalError> {
         runs: STATUSES.into_iter().map(count).collect::<Result<_, JournalError>>()?,
         approvals: reader.n_approvals(ApprovalState::Pending, COUNTED_MAX)?,
         attention: reader.effects_needing_attention()?.len() as u64,
-        fires: reader.n_fires_waiting(COUNTED_MAX)?,
         leaves: reader.tree_size()?,
     })
 }
@@ -103,14 +101,17 @@ pub(crate) async fn show(State(web): State<Web>) -> Result<Response, Problem> {
     };
     gauge("approvals_waiting", "Requests that wait for a human", recorded.approvals.into());
     gauge("effects_needing_attention", "Effects that a human must settle", recorded.attention);
-    gauge("fires_waiting", "Fires that have not begun their run", recorded.fires);
+    let daemon = web.app.daemon.status();
+    gauge("fires_waiting", "Fires that wait to begin their run", daemon.waiting as u64);
+    gauge("workers_busy", "Workers that drive a run", daemon.busy as u64);
+    gauge("workers", "Workers in all", daemon.workers as u64);
     gauge("audit_leaves", "Leaves of the audit log", recorded.leaves);
     let vendors = web.app.daemon.vendors();
-    let available = Family::<Labels, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+    let available = Family::<Labels, Gauge>::default();
     for vendor in vendors {
         if let Some(tokens) = vendor.available {
             let label = vec![("connector".to_owned(), vendor.connector)];
-            available.get_or_create(&label).set(tokens);
+            available.get_or_create(&label).set(tokens.into());
         }
     }
     registry.register("vendor_budget", "Requests that may be sent at once now", available);
@@ -130,13 +131,17 @@ pub(crate) async fn health() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the record can be read.
+/// `/readyz`: the record can be read, and the daemon looks at it.
 pub(crate) async fn ready(State(web): State<Web>) -> Response {
+    let unready = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    if !web.app.daemon.status().ready {
+        return unready("the daemon has not looked at the record, or cannot\n");
+    }
     match web.app.journal.read(|reader| reader.tree_size()).await {
         Ok(_) => "ready\n".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the record cannot be read\n").into_response()
+            unready("the record cannot be read\n")
         }
     }
 }

@@ -148,6 +148,9 @@ impl From<EngineError> for Problem {
             EngineError::Held { .. } => Self::conflict(detail)
                 .code("ARX-E030")
                 .hint("wait until it has parked or ended, then try again"),
+            EngineError::Stopped { .. } => {
+                Self::conflict(detail).code("ARX-E031").hint("lift the stop first")
+            }
             EngineError::NoRun { run } => Self::missing("run", run.as_str()),
         }
     }

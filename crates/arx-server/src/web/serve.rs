@@ -117,7 +117,7 @@ async fn connection(
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = ending.wait_for(|end| *end) => {
+        () = ended_by(&mut ending) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -125,4 +125,9 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Waits until the server ends, or is gone.
+async fn ended_by(ending: &mut watch::Receiver<bool>) {
+    let _ = ending.wait_for(|end| *end).await;
 }

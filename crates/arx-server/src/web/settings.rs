@@ -22,6 +22,15 @@ impl Settings {
         self.tls || self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
     }
 
+    /// What links to the console begin with.
+    #[must_use]
+    pub fn base(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("{}://{}", if self.tls { "https" } else { "http" }, self.listen),
+        }
+    }
+
     /// Whether a request that names this host is meant for us. A page elsewhere can make its own
     /// name lead to this address (DNS rebinding); then the browser sends that name.
     pub(crate) fn is_ours(&self, host: &str) -> bool {

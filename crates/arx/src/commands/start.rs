@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use arx_journal::JournalError;
+use arx_engine::stops;
 use serde_json::json;
 
-use super::{lookup, stop};
+use super::lookup;
 use crate::command_error::CommandError;
 use crate::context::Context;
 
@@ -23,17 +23,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let journal = ctx.journal()?;
     let name = lookup::workflow(journal, &args.workflow).await?;
-    let (workflow, by) = (name.clone(), ctx.actor().to_owned());
-    let lifted = journal
-        .write(move |tx| {
-            let lifted = tx.lift_stop(&workflow, &by)?;
-            if lifted {
-                tx.append_leaf(stop::leaf(&by, &workflow, "started"))?;
-            }
-            Ok::<_, JournalError>(lifted)
-        })
-        .await?;
-    lookup::sign(journal).await?;
+    let lifted = stops::lift(journal, &name, ctx.actor()).await?;
     if ctx.is_json() {
         ctx.output().document(&json!({ "workflow": name, "stopped": false, "changed": lifted }));
         return Ok(ExitCode::SUCCESS);

@@ -1,22 +1,14 @@
 //! `arx stop`: a workflow acts no more, from the next call on.
-//!
-//! The stop and its leaf are one transaction; the gate asks for it in the transaction that decides,
-//! so that nothing of a running process has to be told.
 
 use std::process::ExitCode;
 
-use arx_audit::{LeafKind, Workflow};
-use arx_journal::{JournalError, LeafDraft, RunFilter};
-use arx_types::RunStatus;
+use arx_engine::stops;
 use serde_json::json;
 
 use super::lookup;
 use crate::command_error::CommandError;
 use crate::context::Context;
 use crate::output::printable;
-
-/// What stands for every version of a workflow in a leaf.
-pub(super) const EVERY_VERSION: &str = "*";
 
 /// What may be typed after `arx stop`.
 #[derive(Debug, clap::Args)]
@@ -41,31 +33,14 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     };
     let journal = ctx.journal()?;
     let name = lookup::workflow(journal, &args.workflow).await?;
-    let (workflow, by) = (name.clone(), ctx.actor().to_owned());
-    let (stopped, stop, under_way) = journal
-        .write(move |tx| {
-            let stopped = tx.stop_workflow(&workflow, &by, &reason)?;
-            if stopped {
-                let leaf = leaf(&by, &workflow, "stopped").with("reason", reason.as_str());
-                tx.append_leaf(leaf)?;
-            }
-            let stop = tx.active_stop(&workflow)?;
-            let filter = RunFilter { workflow: Some(workflow), ..RunFilter::default() };
-            let under_way: Vec<_> = tx
-                .runs(&RunFilter { status: Some(RunStatus::Running), ..filter })?
-                .into_iter()
-                .map(|run| run.id.to_string())
-                .collect();
-            Ok::<_, JournalError>((stopped, stop, under_way))
-        })
-        .await?;
-    lookup::sign(journal).await?;
-    let stop = stop.ok_or_else(|| CommandError::internal("the stop is not in the record"))?;
+    let stopped = stops::stop(journal, &name, ctx.actor(), &reason).await?;
+    let (stop, changed) = (stopped.stop, stopped.changed);
+    let under_way: Vec<String> = stopped.under_way.iter().map(ToString::to_string).collect();
     if ctx.is_json() {
         ctx.output().document(&json!({
             "workflow": name,
             "stopped": true,
-            "changed": stopped,
+            "changed": changed,
             "at": stop.at,
             "by": stop.by,
             "reason": stop.reason,
@@ -74,7 +49,7 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         return Ok(ExitCode::SUCCESS);
     }
     let paint = ctx.output().paint();
-    let head = match stopped {
+    let head = match changed {
         true => format!("{} is {}", paint.bold(&name), paint.red("stopped")),
         false => format!(
             "{} is stopped already, since {} by {}: {}",
@@ -91,11 +66,4 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     text.push_str(&format!("  new runs are refused until: arx start {name}\n"));
     ctx.output().data(&text);
     Ok(ExitCode::SUCCESS)
-}
-
-/// The leaf of a stop or of its end.
-pub(super) fn leaf(by: &str, workflow: &str, status: &str) -> LeafDraft {
-    let mut leaf = LeafDraft::new(LeafKind::Stop, by).status(status);
-    leaf.workflow = Some(Workflow { name: workflow.to_owned(), version: EVERY_VERSION.to_owned() });
-    leaf
 }

@@ -76,7 +76,7 @@ pub(super) async fn list(
             div.in {
                 (filters(&wanted))
                 @if let Some(checkpoint) = &checkpoint {
-                    p.small.dim { "Signed up to leaf " (text::grouped(checkpoint.size.saturating_sub(1))) ", " (times::ago(checkpoint.at.0, now)) ". Keep a checkpoint elsewhere: a log that is cut or written anew no longer begins with it." }
+                    p.small.dim { "Signed up to leaf " (text::grouped(checkpoint.size.saturating_sub(1))) ", " (times::ago(checkpoint.at, now)) ". Keep a checkpoint elsewhere: a log that is cut or written anew no longer begins with it." }
                 }
             }
             @if found.found.is_empty() {

@@ -108,20 +108,14 @@ fn table(effects: &[EffectView], now: Timestamp, settling: bool) -> Markup {
     }
 }
 
-#[derive(Deserialize)]
-pub(super) struct One {
-    world: World,
-    effect: EffectKey,
-}
-
 pub(super) async fn settle(
     State(web): State<Web>,
     asker: Asker,
-    Asked(one): Asked<OneText>,
+    Asked(one): Asked<One>,
 ) -> Result<Page, Problem> {
     let shell = Shell::of(&web, &asker).await?;
     let now = web.now();
-    let One { world, effect: key } = one.parse()?;
+    let (world, key) = one.parse()?;
     let wanted = (world.clone(), key.clone());
     let (effect, needs) = web
         .read(move |reader| {
@@ -169,17 +163,17 @@ pub(super) async fn settle(
     Ok(layout::render(&shell, "Effect", "/effects", body))
 }
 
-/// The same, as it comes: what cannot be read is told in our own words.
+/// Which effect, as it comes: what cannot be read is told in our own words.
 #[derive(Deserialize)]
-pub(super) struct OneText {
+pub(super) struct One {
     world: String,
     effect: String,
 }
 
-impl OneText {
-    fn parse(&self) -> Result<One, Problem> {
-        let effect = self.effect.parse().map_err(|_| Problem::missing("effect", &self.effect))?;
-        Ok(One { world: self.world.parse()?, effect })
+impl One {
+    fn parse(&self) -> Result<(World, EffectKey), Problem> {
+        let key = self.effect.parse().map_err(|_| Problem::missing("effect", &self.effect))?;
+        Ok((self.world.parse()?, key))
     }
 }
 

@@ -181,9 +181,11 @@ fn budget(vendor: &VendorView, now: Timestamp) -> Markup {
     html! {
         @if let Some(until) = vendor.held_until.filter(|until| until.0 > now) {
             (parts::status("paused")) div.sub { "asked to be left alone until " (times::ago(until.0, now)) }
-        } @else if let (Some(limit), Some(available)) = (vendor.limit_per_second, vendor.available) {
-            (format!("{limit:.1}")) " / s"
-            div.sub { (format!("{:.0}", available.max(0.0))) " may go at once" }
+        } @else if let (Some(limit), Some(seconds)) = (vendor.limit, vendor.limit_seconds) {
+            (limit) " in " (seconds) " s"
+            @if let Some(available) = vendor.available {
+                div.sub { (text::grouped(available.into())) " left now" }
+            }
         } @else {
             span.dim { "no limit" }
         }

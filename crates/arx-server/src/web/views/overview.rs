@@ -74,10 +74,12 @@ pub(crate) struct VendorView {
     pub(crate) title: String,
     /// The host that is asked.
     pub(crate) host: String,
-    /// Requests per second that the budget allows; absent where there is no limit.
-    pub(crate) limit_per_second: Option<f64>,
-    /// Requests that may be sent at once now.
-    pub(crate) available: Option<f64>,
+    /// Requests that the budget allows; absent where there is no limit.
+    pub(crate) limit: Option<u32>,
+    /// In so many seconds.
+    pub(crate) limit_seconds: Option<u64>,
+    /// Requests of them that may be sent now.
+    pub(crate) available: Option<u32>,
     /// Until when the vendor asked to be left alone.
     pub(crate) held_until: Option<At>,
     /// When it last answered well.
@@ -91,11 +93,13 @@ pub(crate) struct VendorView {
 impl VendorView {
     pub(crate) fn of(health: VendorHealth) -> Self {
         let (failed_at, failure) = health.last_failure.unzip();
+        let (limit, limit_seconds) = health.limit.unzip();
         Self {
             connector: health.connector,
             title: health.title,
             host: health.host,
-            limit_per_second: health.limit_per_second,
+            limit,
+            limit_seconds,
             available: health.available,
             held_until: health.held_until.map(At),
             last_success: health.last_success.map(At),

@@ -1,18 +1,10 @@
 //! `arx effects settle`: a human decides what nobody could find out.
-//!
-//! INVARIANT (nobody else decides meanwhile): the settlement is recorded only while nobody drives
-//! the workflow, whoever drove it before is fenced off in the same transaction, and the journal
-//! takes it only for the attempt that was shown.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use arx_audit::LeafKind;
-use arx_engine::{EngineError, start};
-use arx_journal::{
-    Effect, EffectFilter, Journal, JournalError, LeafDraft, Packed, Run, SettleOutcome, Settlement,
-};
-use arx_types::{Digest, EffectState};
+use arx_engine::settle::{self, Said, SettleError};
+use arx_journal::{Effect, EffectFilter, Journal, Run};
+use arx_types::EffectState;
 use serde_json::{Value, json};
 
 use super::{is_same, needing_attention};
@@ -24,8 +16,6 @@ use crate::output::printable;
 
 /// Candidates that are named when a name fits several effects.
 const CANDIDATES_MAX: usize = 20;
-/// The longest identifier or address of a vendor's record.
-const ID_BYTES_MAX: usize = 2000;
 
 /// What may be typed after `arx effects settle`.
 #[derive(Debug, clap::Args)]
@@ -65,49 +55,58 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
         None => ctx.actor().to_owned(),
     };
     let reason = args.reason.as_deref().map(lookup::reason).transpose()?;
-    let result = result(&args, &who)?;
+    let said = said(&args)?;
     let journal = lookup::journal(ctx)?;
     let effect = find(journal, &args.effect).await?;
-    let process = Arc::clone(ctx.process()?);
-    start::refuse_driven(journal, &process, &effect.workflow, &effect.world)
-        .await
-        .map_err(of_engine)?;
-    let run = of_run(journal, &effect).await?;
-    refuse_what_is_settled(journal, &effect).await?;
-
-    let settlement = settlement(&effect, result.as_ref(), &who, reason.as_deref())?;
-    let leaf = leaf(&run, &effect, result.as_ref(), &who, reason.as_deref());
-    let (workflow, world) = (effect.workflow.clone(), effect.world.clone());
-    let key = effect.key.clone();
-    let outcome = journal.try_write(move |tx| {
-        if let Some(lease) = tx.fence_off(&workflow, &world, &process)? {
-            return Err(EngineError::Held { workflow, lease });
-        }
-        Ok(tx.settle_effect(&world, &key, &settlement, leaf)?)
-    });
-    let outcome = outcome.await.map_err(of_engine)?;
-    if let SettleOutcome::Refused(present) = outcome {
-        let now = present.state.as_str();
-        return Err(CommandError::denied(format!("`{}` is {now} meanwhile", present.key))
-            .code("ARX-E051")
-            .hint("`arx effects list` shows how it was settled"));
-    }
-    lookup::sign(journal).await?;
-    tell(ctx, &effect, &run, result.as_ref(), &who);
+    let place = (&effect.world, &effect.key);
+    let settled = settle::settle(journal, ctx.process()?, place, &who, &said, reason.as_deref());
+    let settled = match settled.await {
+        Ok(settled) => settled,
+        Err(error) => return Err(refused(error, journal, &effect).await?),
+    };
+    tell(ctx, &settled.effect, &settled.run, settled.result.as_ref(), &who);
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the workflow will see of an effect that happened.
-fn result(args: &Args, who: &str) -> Result<Option<Value>, CommandError> {
-    let Some(id) = args.happened.as_deref().map(str::trim) else { return Ok(None) };
-    for text in [Some(id), args.url.as_deref()].into_iter().flatten() {
-        let is_plain = !text.is_empty() && !text.chars().any(char::is_control);
-        if !is_plain || text.len() > ID_BYTES_MAX {
-            return Err(CommandError::user("an identifier is printable and not empty")
-                .hint("write --happened ID as the vendor shows it"));
+fn said(args: &Args) -> Result<Said, CommandError> {
+    match (&args.happened, args.did_not_happen) {
+        (Some(id), _) => {
+            Ok(Said::Happened { id: id.trim().to_owned(), url: args.url.clone() })
         }
+        (None, true) => Ok(Said::DidNotHappen),
+        (None, false) => Err(CommandError::user("say whether it happened")),
     }
-    Ok(Some(json!({ "id": id, "url": args.url, "settled_by": who })))
+}
+
+/// A refusal with what to do about it.
+async fn refused(
+    error: SettleError,
+    journal: &Journal,
+    effect: &Effect,
+) -> Result<CommandError, CommandError> {
+    let text = error.to_string();
+    Ok(match error {
+        SettleError::Identifier => {
+            CommandError::user(text).hint("write --happened ID as the vendor shows it")
+        }
+        SettleError::Missing { .. } => CommandError::missing(text)
+            .hint("`arx effects list --state attention` shows those that need a human"),
+        SettleError::Covered { cover, .. } => CommandError::denied(text)
+            .code("ARX-E052")
+            .hint(format!("settle that one: arx effects settle {cover} ...")),
+        SettleError::Already { .. } => {
+            let open = needing_attention(journal).await?;
+            let hint = match open.iter().filter(|other| !is_same(other, effect)).count() {
+                0 => "no effect needs a human".to_owned(),
+                n => format!("{n} need a human: arx effects list --state attention"),
+            };
+            CommandError::denied(text).code("ARX-E051").hint(hint)
+        }
+        SettleError::Meanwhile { .. } => CommandError::denied(text)
+            .code("ARX-E051")
+            .hint("`arx effects list` shows how it was settled"),
+        SettleError::Engine(error) => of_engine(error),
+    })
 }
 
 /// The effect that a key, or the end of one, names.
@@ -150,88 +149,6 @@ fn ambiguous(text: &str, effects: &[&Effect]) -> CommandError {
         error = error.detail(lookup::log_key(&effect.world, &effect.key));
     }
     error
-}
-
-async fn of_run(journal: &Journal, effect: &Effect) -> Result<Run, CommandError> {
-    let id = effect.run.clone();
-    let run = journal.read(move |reader| reader.run(&id)).await?;
-    run.ok_or_else(|| CommandError::internal(format!("run `{}` is not in the record", effect.run)))
-}
-
-/// Where nobody drives the workflow, an intent without outcome was left behind, whatever its run's
-/// status says.
-async fn refuse_what_is_settled(journal: &Journal, effect: &Effect) -> Result<(), CommandError> {
-    let name = lookup::log_key(&effect.world, &effect.key);
-    if let Some(cover) = &effect.covered_by {
-        let cover = lookup::log_key(&effect.world, cover);
-        return Err(CommandError::denied(format!("`{name}` is covered by `{cover}`"))
-            .code("ARX-E052")
-            .hint(format!("settle that one: arx effects settle {cover} ...")));
-    }
-    match effect.state {
-        EffectState::Unknown | EffectState::Intended => Ok(()),
-        EffectState::Done | EffectState::Failed => {
-            let open = needing_attention(journal).await?;
-            let hint = match open.iter().filter(|other| !is_same(other, effect)).count() {
-                0 => "no effect needs a human".to_owned(),
-                n => format!("{n} need a human: arx effects list --state attention"),
-            };
-            let state = effect.state.as_str();
-            Err(CommandError::denied(format!("`{name}` is {state} already"))
-                .code("ARX-E051")
-                .hint(hint))
-        }
-    }
-}
-
-fn settlement(
-    effect: &Effect,
-    result: Option<&Value>,
-    who: &str,
-    reason: Option<&str>,
-) -> Result<Settlement, JournalError> {
-    let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    Ok(match result {
-        Some(value) => Settlement {
-            state: EffectState::Done,
-            attempt: effect.attempts,
-            result: Some(Packed::json(value)?),
-            detail: Some(format!("{who} says that it happened{because}")),
-        },
-        None => Settlement {
-            state: EffectState::Failed,
-            attempt: effect.attempts,
-            result: None,
-            detail: Some(format!("{who} says that it did not happen{because}")),
-        },
-    })
-}
-
-fn leaf(
-    run: &Run,
-    effect: &Effect,
-    result: Option<&Value>,
-    who: &str,
-    reason: Option<&str>,
-) -> LeafDraft {
-    let leaf = LeafDraft::new(LeafKind::Settle, who)
-        .of_run(&run.id, &run.workflow, &run.version, &run.policy_version)
-        .about(&effect.operation, Some(&effect.key), Some(&effect.params_sha256));
-    let mut leaf = lookup::name_world(leaf, &effect.world)
-        .with("settled_by", who)
-        .with("was", effect.state.as_str())
-        .with("attempt", effect.attempts);
-    if let Some(reason) = reason {
-        leaf = leaf.with("reason", reason);
-    }
-    match result {
-        None => leaf.status("failed"),
-        Some(value) => {
-            let digest = Digest::of_json(value).unwrap_or_else(|_| Digest::of_bytes(b""));
-            let id = value.get("id").cloned().unwrap_or_default();
-            leaf.status("done").result(digest).with("id", id)
-        }
-    }
 }
 
 fn tell(ctx: &Context, effect: &Effect, run: &Run, result: Option<&Value>, who: &str) {
