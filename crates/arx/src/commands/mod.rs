@@ -12,6 +12,7 @@ mod policy;
 mod register;
 mod run;
 mod runs;
+mod serve;
 mod sim;
 mod start;
 mod stop;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Runs(runs::Args),
     /// Validate, version and schedule a workflow.
     Register(register::Args),
+    /// Run what is registered; the API and the console.
+    Serve(serve::Args),
     /// Look at registered workflows; pause, resume, run or unregister one.
     Workflows(workflows::Args),
     /// Stop a workflow: no new runs, and every further call of running ones is denied.
@@ -69,12 +72,16 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it may read what vendors have, and so hold much memory.
     pub(crate) fn runs_workflows(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Runs(_))
+        matches!(self, Self::Run(_) | Self::Runs(_) | Self::Serve(_))
     }
 
     /// What it logs unless it is asked for more.
     pub(crate) fn log_level(&self) -> LevelFilter {
-        LevelFilter::WARN
+        match self {
+            // Nobody watches it, so that its log is what there is to look at.
+            Self::Serve(_) => LevelFilter::INFO,
+            _ => LevelFilter::WARN,
+        }
     }
 }
 
@@ -84,6 +91,7 @@ pub(crate) async fn run(ctx: &Context, command: Command) -> Result<ExitCode, Com
         Command::Run(args) => run::run(ctx, args).await,
         Command::Runs(args) => runs::run(ctx, args).await,
         Command::Register(args) => register::run(ctx, args).await,
+        Command::Serve(args) => serve::run(ctx, args).await,
         Command::Workflows(args) => workflows::run(ctx, args).await,
         Command::Stop(args) => stop::run(ctx, args).await,
         Command::Start(args) => start::run(ctx, args).await,
