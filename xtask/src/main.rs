@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tasks tell how they go")]
 
 mod clients;
+mod console;
 mod faults;
 mod fuzz;
 mod peers;
@@ -32,6 +33,8 @@ usage: cargo xtask <task>
   deny      licences, bans and sources of dependencies
   demo      the README's commands, twice, and their evidence checked by other software
   clients   the vendors' own client libraries against the simulators
+  console   a person at the console in a real browser; pictures in target/xtask/console
+  api       the HTTP API against its own description
   faults    both workflows under every fault, as docs/reliability.md has them: faults [--help]
   fuzz      every parser of outside bytes on its kept corpus and beyond: fuzz [<target>…]
   peers     the escalation beside the same job on DBOS, under faults; peers-smoke: two rows of it
@@ -52,6 +55,8 @@ fn main() -> Result<()> {
                 "deny",
                 "demo",
                 "clients",
+                "console",
+                "api",
                 "wheel",
                 "faults-check",
                 "peers-smoke",
@@ -80,6 +85,8 @@ fn timed(task: &str) -> Result<()> {
         "deny" => deny(),
         "demo" => demo(),
         "clients" => clients::check(),
+        "console" => console::browser(),
+        "api" => console::api(),
         "faults" => faults::faults(&env::args().skip(2).collect::<Vec<_>>()),
         "faults-check" => faults::faults(&["--check".to_owned()]),
         "fuzz" => fuzz::fuzz(&env::args().skip(2).collect::<Vec<_>>()),

@@ -44,11 +44,11 @@ impl Observer for Teller {
     }
 
     fn log(&self, level: &str, text: &str) {
-        let run = self.run.as_str();
+        // The span that the run is driven in names it.
         match level {
-            "error" => tracing::error!(run, workflow = %self.workflow, "{text}"),
-            "warning" => tracing::warn!(run, workflow = %self.workflow, "{text}"),
-            _ => tracing::info!(run, workflow = %self.workflow, "{text}"),
+            "error" => tracing::error!("{text}"),
+            "warning" => tracing::warn!("{text}"),
+            _ => tracing::info!("{text}"),
         }
         self.tell(What::Log { level: level.to_owned(), text: text.to_owned() });
     }
