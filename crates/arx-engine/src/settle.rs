@@ -127,7 +127,8 @@ pub async fn settle(
 
     let settlement = settlement(&effect, result.as_ref(), who, reason)?;
     let leaf = leaf(&run, &effect, result.as_ref(), who, reason);
-    let (workflow, world, key) = (effect.workflow.clone(), effect.world.clone(), effect.key.clone());
+    let (workflow, world, key) =
+        (effect.workflow.clone(), effect.world.clone(), effect.key.clone());
     let process = Arc::clone(process);
     let outcome = journal
         .try_write(move |tx| {

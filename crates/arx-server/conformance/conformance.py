@@ -42,7 +42,9 @@ def main():
             url = json.loads(said)["url"]
             done = subprocess.run(
                 [
-                    str(pathlib.Path(sys.executable).parent / "schemathesis"), "run",
+                    str(pathlib.Path(sys.executable).parent / "schemathesis"),
+                    "--config-file", str(pathlib.Path(__file__).with_name("schemathesis.toml")),
+                    "run",
                     url + "/api/v1/openapi.json",
                     "--header", "Authorization: Bearer " + token["secret"],
                     "--checks", "all",

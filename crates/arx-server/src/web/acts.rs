@@ -162,8 +162,10 @@ pub(crate) fn of_registry(error: RegistryError) -> Problem {
     match error {
         RegistryError::Journal(error) => error.into(),
         RegistryError::Policy { .. } => Problem::unprocessable(text).code("ARX-E006"),
-        RegistryError::NotRegistered { .. } => Problem::new(StatusCode::NOT_FOUND, "ARX-E010", text)
-            .hint("`arx register --config arx.yaml` registers it"),
+        RegistryError::NotRegistered { .. } => {
+            Problem::new(StatusCode::NOT_FOUND, "ARX-E010", text)
+                .hint("`arx register --config arx.yaml` registers it")
+        }
         RegistryError::Outdated { .. } => {
             Problem::conflict(text).hint("look at what it changes, and register again")
         }

@@ -14,8 +14,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref,
-    RefOr, ResponseBuilder,
+    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
+    ResponseBuilder,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
@@ -197,7 +197,6 @@ fn described() -> OpenApi {
 }
 
 fn problem(words: &str) -> RefOr<utoipa::openapi::Response> {
-    let content =
-        ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     RefOr::T(ResponseBuilder::new().description(words).content(PROBLEM_JSON, content).build())
 }

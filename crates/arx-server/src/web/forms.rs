@@ -106,10 +106,10 @@ async fn join(
         Problem::new(StatusCode::GONE, "ARX-E003", "this link is no good any more")
             .hint("ask an admin for another")
     })?;
-    let wrong = |status, text: &str| {
-        Ok(again(status, pages::join_page(&web, &link, &invited, Some(text))))
-    };
-    let (name, password) = (form.text("name").unwrap_or(""), form.exactly("password").unwrap_or(""));
+    let wrong =
+        |status, text: &str| Ok(again(status, pages::join_page(&web, &link, &invited, Some(text))));
+    let (name, password) =
+        (form.text("name").unwrap_or(""), form.exactly("password").unwrap_or(""));
     if form.exactly("again") != Some(password) {
         return wrong(StatusCode::UNPROCESSABLE_ENTITY, "the two passwords are not the same");
     }
@@ -158,10 +158,7 @@ async fn cancel(
     Ok(Redirect::to(&format!("/runs/{id}")))
 }
 
-async fn resume(
-    State(web): State<Web>,
-    Named(id): Named<RunId>,
-) -> Result<Redirect, Problem> {
+async fn resume(State(web): State<Web>, Named(id): Named<RunId>) -> Result<Redirect, Problem> {
     acts::resume(&web, &id).await?;
     Ok(Redirect::to(&format!("/runs/{id}")))
 }
@@ -223,11 +220,7 @@ fn role(form: &Form) -> Result<Role, Problem> {
     Role::parse(word).ok_or_else(|| Problem::unprocessable("that is no role"))
 }
 
-async fn add_person(
-    State(web): State<Web>,
-    asker: Asker,
-    form: Form,
-) -> Result<Response, Problem> {
+async fn add_person(State(web): State<Web>, asker: Asker, form: Form) -> Result<Response, Problem> {
     let shell = Shell::of(&web, &asker).await?;
     let name = form.text("name").ok_or_else(|| Problem::unprocessable("say who"))?;
     let (url, _) = acts::add_person(&web, &asker.0, name, role(&form)?).await?;
@@ -258,11 +251,7 @@ async fn person(
     Ok(Redirect::to("/people").into_response())
 }
 
-async fn new_token(
-    State(web): State<Web>,
-    asker: Asker,
-    form: Form,
-) -> Result<Response, Problem> {
+async fn new_token(State(web): State<Web>, asker: Asker, form: Form) -> Result<Response, Problem> {
     let shell = Shell::of(&web, &asker).await?;
     let label = form.text("label").ok_or_else(|| Problem::unprocessable("say what it is for"))?;
     let days = form.text("days").and_then(|days| days.parse().ok());

@@ -52,12 +52,10 @@ async fn around(State(web): State<Web>, mut request: Request, next: Next) -> Res
         }
         match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => Problem::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "ARX-E005",
-                "the answer took too long",
-            )
-            .into_response(),
+            Err(_) => {
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "ARX-E005", "the answer took too long")
+                    .into_response()
+            }
         }
     };
     let mut response = answered.instrument(span.clone()).await;

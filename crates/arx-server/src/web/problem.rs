@@ -34,10 +34,7 @@ pub struct Problem {
     hint: Option<String>,
 }
 
-fn as_number<S: serde::Serializer>(
-    status: &StatusCode,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
 }
 

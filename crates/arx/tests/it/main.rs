@@ -9,6 +9,7 @@
 
 mod authoring;
 mod configuration;
+mod daemon;
 mod durability;
 mod governance;
 mod home;

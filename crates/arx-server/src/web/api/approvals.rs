@@ -38,8 +38,7 @@ pub(super) async fn list(
         })
         .transpose()?;
     let (before, limit, now) = (page.cursor()?, views::limit(page.limit), web.now());
-    let listed =
-        web.read(move |reader| approval::list(reader, state, before.as_ref(), limit, now));
+    let listed = web.read(move |reader| approval::list(reader, state, before.as_ref(), limit, now));
     Ok(Json(listed.await?))
 }
 

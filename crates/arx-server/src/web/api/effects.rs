@@ -105,8 +105,7 @@ pub(super) async fn settle(
     input::Json(body): input::Json<SettleBody>,
 ) -> Result<Json<SettleAnswer>, Problem> {
     let missing = |_| Problem::missing("effect", &body.effect);
-    let (world, key): (_, EffectKey) =
-        (body.world.parse()?, body.effect.parse().map_err(missing)?);
+    let (world, key): (_, EffectKey) = (body.world.parse()?, body.effect.parse().map_err(missing)?);
     let said = match (body.happened, body.id) {
         (true, Some(id)) => Said::Happened { id, url: body.url },
         (true, None) => return Err(Problem::unprocessable("`id` says which record it is")),

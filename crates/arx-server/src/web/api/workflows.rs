@@ -24,9 +24,8 @@ pub(super) async fn list(
     Asked(page): Asked<PageParams>,
 ) -> Result<Json<Page<WorkflowHead>>, Problem> {
     let (library, now, limit) = (web.library.clone(), web.now(), views::limit(page.limit));
-    let listed = web.read(move |reader| {
-        workflow::list(reader, &library, page.cursor.as_deref(), limit, now)
-    });
+    let listed = web
+        .read(move |reader| workflow::list(reader, &library, page.cursor.as_deref(), limit, now));
     Ok(Json(listed.await?))
 }
 
@@ -106,7 +105,8 @@ pub(super) async fn register(
         Problem::unprocessable(words.join("\n")).code("ARX-E006")
     })?;
     let bundle = Bundle::new(manifest, body.manifest, body.source);
-    let review = registry::review(web.journal(), bundle, &specs).await.map_err(acts::of_registry)?;
+    let review =
+        registry::review(web.journal(), bundle, &specs).await.map_err(acts::of_registry)?;
     let n_wider = review.n_wider();
     if !body.review {
         if n_wider > 0 && !body.accept_wider {

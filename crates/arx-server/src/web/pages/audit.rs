@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::layout::{self, Page, Shell};
 use super::run::leaf_words;
 use super::runs::given;
-use super::{parts, lineage};
+use super::{lineage, parts};
 use crate::web::api::audit::{KINDS, Look, kind};
 use crate::web::input::{Asked, Asker, Named, escaped};
 use crate::web::views::audit::{ProofView, VerifyView};
@@ -233,11 +233,15 @@ pub(crate) fn verified(shell: &Shell, view: &VerifyView, now: Timestamp) -> Page
 pub(super) async fn checkpoint(State(web): State<Web>) -> Result<Response, Problem> {
     let found = web.read(|reader| reader.last_checkpoint()).await?;
     let found = found.ok_or_else(|| {
-        Problem::missing("checkpoint", "newest").hint("the log is empty: a run or a registration begins it")
+        Problem::missing("checkpoint", "newest")
+            .hint("the log is empty: a run or a registration begins it")
     })?;
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"arx-checkpoint-{}.txt\"", found.size)),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"arx-checkpoint-{}.txt\"", found.size),
+        ),
     ];
     Ok((headers, found.note).into_response())
 }

@@ -130,7 +130,12 @@ pub(super) fn whole(detail: &RunDetail, told: &Told) -> Markup {
         .collect();
     let merge = Node::new(
         "Merge",
-        format!("{} into {}", text::grouped(figures.findings_read), text::count(figures.merged, "vulnerability").replace("vulnerabilitys", "vulnerabilities")),
+        format!(
+            "{} into {}",
+            text::grouped(figures.findings_read),
+            text::count(figures.merged, "vulnerability")
+                .replace("vulnerabilitys", "vulnerabilities")
+        ),
         "main",
     );
     let counts = &figures.counts;
@@ -144,7 +149,9 @@ pub(super) fn whole(detail: &RunDetail, told: &Told) -> Markup {
     let groups: Vec<_> = groups.into_iter().filter(|(_, n, ..)| *n > 0).collect();
     let outcomes: Vec<Node> = groups
         .iter()
-        .map(|(name, n, sub, class)| Node::new(format!("{} {name}", text::grouped(*n)), *sub, class))
+        .map(|(name, n, sub, class)| {
+            Node::new(format!("{} {name}", text::grouped(*n)), *sub, class)
+        })
         .collect();
     let deeds = deeds(told);
     let mut flows = Vec::new();
@@ -158,14 +165,18 @@ pub(super) fn whole(detail: &RunDetail, told: &Told) -> Markup {
             let n = told
                 .items
                 .iter()
-                .filter(|item| !field(item, deed.1).is_empty() && is_in(item, groups.get(place).map_or("", |g| g.0)))
+                .filter(|item| {
+                    !field(item, deed.1).is_empty()
+                        && is_in(item, groups.get(place).map_or("", |g| g.0))
+                })
                 .count();
             if n > 0 {
                 flows.push(((2, place), to, n as f64, "good"));
             }
         }
     }
-    let mut columns = vec![("Sources", sources), ("Merge", vec![merge]), ("Vulnerabilities", outcomes)];
+    let mut columns =
+        vec![("Sources", sources), ("Merge", vec![merge]), ("Vulnerabilities", outcomes)];
     if !deeds.is_empty() {
         columns.push(("At the vendors", deeds.into_iter().map(|(node, _)| node).collect()));
     }
@@ -186,21 +197,32 @@ fn is_in(item: &serde_json::Value, group: &str) -> bool {
 
 /// What stands at the vendors, with the field of an item that links to it.
 fn deeds(told: &Told) -> Vec<(Node, &'static str)> {
-    let n = |name: &str| told.items.iter().filter(|item| !field(item, name).is_empty()).count() as u64;
-    [("incident", "Incidents", "linked from the items"), ("ticket", "Tickets", "linked from the items")]
-        .into_iter()
-        .filter(|(name, ..)| n(name) > 0)
-        .map(|(name, title, sub)| (Node::new(format!("{} {title}", text::grouped(n(name))), sub, "good"), name))
-        .collect()
+    let n =
+        |name: &str| told.items.iter().filter(|item| !field(item, name).is_empty()).count() as u64;
+    [
+        ("incident", "Incidents", "linked from the items"),
+        ("ticket", "Tickets", "linked from the items"),
+    ]
+    .into_iter()
+    .filter(|(name, ..)| n(name) > 0)
+    .map(|(name, title, sub)| {
+        (Node::new(format!("{} {title}", text::grouped(n(name))), sub, "good"), name)
+    })
+    .collect()
 }
 
 fn tickets(figures: &run::Figures, told: &Told) -> Markup {
     let counts = &figures.counts;
     let read = figures.tickets_read.unwrap_or(told.items.len() as u64);
-    let asked = |name: &str| told.items.iter().filter(|item| !field(item, name).is_empty()).count() as u64;
+    let asked =
+        |name: &str| told.items.iter().filter(|item| !field(item, name).is_empty()).count() as u64;
     let reads = vec![
         Node::new("Qualys", format!("{} spoken of", text::grouped(asked("qualys"))), "info"),
-        Node::new("CrowdStrike", format!("{} spoken of", text::grouped(asked("crowdstrike"))), "info"),
+        Node::new(
+            "CrowdStrike",
+            format!("{} spoken of", text::grouped(asked("crowdstrike"))),
+            "info",
+        ),
     ];
     let groups = [
         ("Verified", counts.verified, "resolved with evidence", "good"),
@@ -211,10 +233,16 @@ fn tickets(figures: &run::Figures, told: &Told) -> Markup {
     let groups: Vec<_> = groups.into_iter().filter(|(_, n, ..)| *n > 0).collect();
     let outcomes = groups
         .iter()
-        .map(|(name, n, sub, class)| Node::new(format!("{} {name}", text::grouped(*n)), *sub, class))
+        .map(|(name, n, sub, class)| {
+            Node::new(format!("{} {name}", text::grouped(*n)), *sub, class)
+        })
         .collect();
-    let mut flows =
-        vec![((0, 0), 0, 1.0, ""), ((0, 0), 1, 1.0, ""), ((1, 0), 0, 1.0, ""), ((1, 1), 0, 1.0, "")];
+    let mut flows = vec![
+        ((0, 0), 0, 1.0, ""),
+        ((0, 0), 1, 1.0, ""),
+        ((1, 0), 0, 1.0, ""),
+        ((1, 1), 0, 1.0, ""),
+    ];
     for (place, (_, n, _, class)) in groups.iter().enumerate() {
         flows.push(((2, 0), place, *n as f64, class));
     }
@@ -490,7 +518,14 @@ fn ticket_page(found: &TicketProvenance, deeds: &[EffectView]) -> Markup {
     }
     let mut columns = vec![
         ("What was read", reads),
-        ("Judged", vec![Node::new("Verification", held, if found.verification_holds { "main" } else { "bad" })]),
+        (
+            "Judged",
+            vec![Node::new(
+                "Verification",
+                held,
+                if found.verification_holds { "main" } else { "bad" },
+            )],
+        ),
         ("Outcome", vec![Node::new(outcome, field(&found.ticket, "reason").to_owned(), class)]),
     ];
     if !done.is_empty() {

@@ -18,8 +18,8 @@ pub(super) fn status(word: &str) -> Markup {
         "succeeded" | "done" | "approved" | "used" | "PERMIT" | "verified" | "paged"
         | "ticketed" | "started" | "resumed" | "registered" => "good",
         "running" | "intended" | "waiting" => "info",
-        "parked" | "pending" | "interrupted" | "ESCALATE" | "inconclusive" | "vote"
-        | "paused" | "skipped" => "warn",
+        "parked" | "pending" | "interrupted" | "ESCALATE" | "inconclusive" | "vote" | "paused"
+        | "skipped" => "warn",
         "failed" | "needs_attention" | "unknown" | "denied" | "expired" | "DENY" | "stopped"
         | "flagged" => "bad",
         _ => "",

@@ -71,7 +71,7 @@ pub(super) async fn list(State(web): State<Web>, asker: Asker) -> Result<Page, P
 
 fn act(shell: &Shell, name: &str, what: &str, label: &str, confirm: &str) -> Markup {
     html! { form method="post" action={ "/people/" (parts::path(name)) "/" (what) } data-confirm=(confirm) {
-        (shell.csrf()) button type="submit" { (label) } } }
+    (shell.csrf()) button type="submit" { (label) } } }
 }
 
 fn roles(name: &str, chosen: &str, at_most: Role, label: &str) -> Markup {
@@ -117,7 +117,12 @@ pub(super) async fn tokens(State(web): State<Web>, asker: Asker) -> Result<Page,
     Ok(layout::render(&shell, "Your API tokens", "/tokens", body))
 }
 
-fn token_table(shell: &Shell, tokens: &[TokenView], now: jiff::Timestamp, with_person: bool) -> Markup {
+fn token_table(
+    shell: &Shell,
+    tokens: &[TokenView],
+    now: jiff::Timestamp,
+    with_person: bool,
+) -> Markup {
     html! {
         section.card aria-labelledby="h-tokens" {
             header { h2 #h-tokens { @if with_person { "API tokens of everybody" } @else { "Tokens" } } }

@@ -252,7 +252,8 @@ fn timeline(seen: &Seen, after: Option<u64>, now: Timestamp) -> Markup {
     let id = &seen.detail.run.id;
     let more = seen.leaves.len() > TIMELINE;
     let shown = seen.leaves.get(..TIMELINE.min(seen.leaves.len())).unwrap_or_default();
-    let next = shown.last().filter(|_| more).map(|leaf| format!("/runs/{id}?after={}#h-time", leaf.seq));
+    let next =
+        shown.last().filter(|_| more).map(|leaf| format!("/runs/{id}?after={}#h-time", leaf.seq));
     let first = after.map(|_| format!("/runs/{id}#h-time"));
     html! {
         header {

@@ -36,7 +36,9 @@ pub(super) async fn show(
     let shell = Shell::of(&web, &asker).await?;
     let now = web.now();
     let status = given(&wanted.status)
-        .map(|word| RunStatus::parse(word).ok_or_else(|| Problem::bad("that is no status of a run")))
+        .map(|word| {
+            RunStatus::parse(word).ok_or_else(|| Problem::bad("that is no status of a run"))
+        })
         .transpose()?;
     let world: Option<World> = given(&wanted.world).map(str::parse).transpose()?;
     let asked = run::Asked {
@@ -46,9 +48,8 @@ pub(super) async fn show(
         before: wanted.before.clone(),
         limit: views::PAGE,
     };
-    let (page, names) = web
-        .read(move |reader| Ok((run::list(reader, &asked)?, reader.workflow_names()?)))
-        .await?;
+    let (page, names) =
+        web.read(move |reader| Ok((run::list(reader, &asked)?, reader.workflow_names()?))).await?;
     let query = query(&wanted);
     let next = page.next.as_ref().map(|next| format!("/runs?{query}before={next}"));
     let first = wanted.before.as_ref().map(|_| format!("/runs?{query}"));

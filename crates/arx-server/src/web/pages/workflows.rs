@@ -31,9 +31,7 @@ pub(super) async fn list(
     let now = web.now();
     let (library, after) = (web.library.clone(), wanted.after.clone());
     let page = web
-        .read(move |reader| {
-            workflow::list(reader, &library, after.as_deref(), views::PAGE, now)
-        })
+        .read(move |reader| workflow::list(reader, &library, after.as_deref(), views::PAGE, now))
         .await?;
     let next = page.next.map(|next| format!("/workflows?after={}", parts::path(&next)));
     let first = wanted.after.map(|_| "/workflows".to_owned());
@@ -238,7 +236,8 @@ fn schedule(detail: &WorkflowDetail, now: Timestamp) -> Markup {
 
 fn fires(seen: &Seen, name: &str, later: bool, now: Timestamp) -> Markup {
     let name = parts::path(name);
-    let next = seen.fires.next.as_ref().map(|next| format!("/workflows/{name}?before={next}#h-fires"));
+    let next =
+        seen.fires.next.as_ref().map(|next| format!("/workflows/{name}?before={next}#h-fires"));
     let first = later.then(|| format!("/workflows/{name}#h-fires"));
     html! {
         header { h2 #h-fires { "Fires and skips" } }

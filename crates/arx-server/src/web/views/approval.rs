@@ -1,8 +1,7 @@
 //! Requests for approval: what is asked for, by whom, why, and who said what.
 
 use arx_journal::{
-    ActionState, Approval, ApprovalAction, ApprovalState, CastVote, JournalError, Reader,
-    Vote,
+    ActionState, Approval, ApprovalAction, ApprovalState, CastVote, JournalError, Reader, Vote,
 };
 use arx_types::{ApprovalId, RiskScore};
 use jiff::Timestamp;

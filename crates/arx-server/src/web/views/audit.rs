@@ -77,11 +77,7 @@ pub(crate) struct CheckpointView {
 
 impl CheckpointView {
     pub(crate) fn of(checkpoint: &StoredCheckpoint) -> Self {
-        Self {
-            size: checkpoint.size,
-            note: checkpoint.note.clone(),
-            at: checkpoint.at.into(),
-        }
+        Self { size: checkpoint.size, note: checkpoint.note.clone(), at: checkpoint.at.into() }
     }
 }
 

@@ -104,9 +104,8 @@ mod tests {
 
     #[test]
     fn permissions_read_as_sentences() {
-        let text = include_str!(
-            "../../../../../library/workflows/critical-vuln-escalation/arx.yaml"
-        );
+        let text =
+            include_str!("../../../../../library/workflows/critical-vuln-escalation/arx.yaml");
         let catalogue: Vec<_> = specs().iter().map(|spec| (spec.name, spec.operations)).collect();
         let manifest = arx_workflow::bundle::parse("arx.yaml", text, &catalogue).unwrap();
         let policy = Policy::compile(&manifest.policy, &manifest.bound()).unwrap();

@@ -13,9 +13,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Page;
 use super::permission::{self, Permission};
 use super::run::RunView;
-use super::Page;
 use crate::web::times::At;
 
 /// Fire times that are shown.

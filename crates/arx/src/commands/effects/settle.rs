@@ -70,9 +70,7 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
 
 fn said(args: &Args) -> Result<Said, CommandError> {
     match (&args.happened, args.did_not_happen) {
-        (Some(id), _) => {
-            Ok(Said::Happened { id: id.trim().to_owned(), url: args.url.clone() })
-        }
+        (Some(id), _) => Ok(Said::Happened { id: id.trim().to_owned(), url: args.url.clone() }),
         (None, true) => Ok(Said::DidNotHappen),
         (None, false) => Err(CommandError::user("say whether it happened")),
     }
