@@ -66,6 +66,8 @@ struct State {
     given_up: BTreeSet<RunId>,
     /// Runs that could not go on, and until when they rest.
     resting: HashMap<RunId, Timestamp>,
+    /// Stands for the schedule of every workflow that has one.
+    schedule: Option<Schedule>,
 }
 
 /// How the daemon is doing.
@@ -177,6 +179,12 @@ impl Handle {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.state().status.clone()
+    }
+
+    /// The schedule by which a workflow runs here: its own, or the one that stands for all.
+    #[must_use]
+    pub fn schedule(&self, own: &Schedule) -> Schedule {
+        self.shared.state().schedule.clone().unwrap_or_else(|| own.clone())
     }
 
     /// Gives a run up, whether this process drives it or nobody does.
@@ -315,7 +323,11 @@ impl Daemon {
     pub fn new(handle: &Handle, launch: Launch, options: Options) -> Self {
         let shared = Arc::clone(&handle.shared);
         let (journal, world) = (launch.journal().clone(), launch.world().clone());
-        shared.state().status.workers = options.workers;
+        {
+            let mut state = shared.state();
+            state.status.workers = options.workers;
+            state.schedule.clone_from(&options.schedule);
+        }
         Self {
             scheduler: Scheduler::new(journal, world, options.schedule),
             workers: Workers::new(Arc::clone(&shared), Arc::new(launch), options.workers),
