@@ -208,16 +208,10 @@ fn leaf(
     let mut leaf = LeafDraft::new(LeafKind::Settle, who)
         .of_run(&run.id, &run.workflow, &run.version, &run.policy_version)
         .about(&effect.operation, Some(&effect.key), Some(&effect.params_sha256))
+        .in_world(&effect.world)
         .with("settled_by", who)
         .with("was", effect.state.as_str())
         .with("attempt", effect.attempts);
-    // As the gate does: no reader takes a simulated effect for a real one.
-    if effect.world.scenario().is_some() {
-        if let Some(action) = &mut leaf.action {
-            action.effect_key = Some(log_key(&effect.world, &effect.key));
-        }
-        leaf = leaf.with("world", effect.world.as_str());
-    }
     if let Some(reason) = reason {
         leaf = leaf.with("reason", reason);
     }

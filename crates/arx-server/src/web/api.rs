@@ -25,6 +25,21 @@ use super::problem::PROBLEM_JSON;
 use super::routes::{Needs, Table};
 use super::{Problem, Web};
 
+/// What may go wrong with any operation.
+const PROBLEMS: [(&str, &str); 11] = [
+    ("400", "the request makes no sense"),
+    ("401", "nobody is signed in"),
+    ("403", "this caller may not"),
+    ("404", "there is no such thing"),
+    ("405", "not with this method"),
+    ("409", "the record says otherwise"),
+    ("413", "the request is too large"),
+    ("415", "the body is not JSON"),
+    ("421", "the host is not this one"),
+    ("422", "the request asks for what cannot be"),
+    ("500", "the record cannot be read or written"),
+];
+
 /// Every operation with what it needs.
 fn operations() -> Vec<(Needs, UtoipaMethodRouter<Web>)> {
     let viewer = Needs::Role(Role::Viewer);
@@ -123,6 +138,9 @@ fn described() -> OpenApi {
     let mut paths = utoipa::openapi::Paths::new();
     let mut components = Components::new();
     components.schemas.insert("Problem".to_owned(), <Problem as utoipa::PartialSchema>::schema());
+    for (status, words) in PROBLEMS {
+        components.responses.insert(status.to_owned(), problem(words));
+    }
     for (needs, (schemas, of_operation, _)) in operations() {
         components.schemas.extend(schemas);
         for (path, mut item) in of_operation.paths {
@@ -142,24 +160,9 @@ fn described() -> OpenApi {
                     operation.description =
                         Some(before.map_or(needs.clone(), |text| format!("{text}\n\n{needs}")));
                 }
-                for (status, words) in [
-                    ("400", "the request makes no sense"),
-                    ("401", "nobody is signed in"),
-                    ("403", "this caller may not"),
-                    ("404", "there is no such thing"),
-                    ("405", "not with this method"),
-                    ("409", "the record says otherwise"),
-                    ("413", "the request is too large"),
-                    ("415", "the body is not JSON"),
-                    ("421", "the host is not this one"),
-                    ("422", "the request asks for what cannot be"),
-                    ("500", "the record cannot be read or written"),
-                ] {
-                    operation
-                        .responses
-                        .responses
-                        .entry(status.to_owned())
-                        .or_insert_with(|| problem(words));
+                for (status, _) in PROBLEMS {
+                    let refused = || RefOr::Ref(Ref::from_response_name(status));
+                    operation.responses.responses.entry(status.to_owned()).or_insert_with(refused);
                 }
             }
             match paths.paths.get_mut(&path) {

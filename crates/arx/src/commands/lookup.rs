@@ -2,7 +2,7 @@
 //!
 //! Looking never makes a journal: a mistyped state directory is an error and not an empty record.
 
-use arx_journal::{Journal, JournalError, LeafDraft, Run, World};
+use arx_journal::{Journal, JournalError, Run, World};
 use arx_types::{EffectKey, RunId};
 use jiff::SignedDuration;
 
@@ -99,19 +99,6 @@ pub(super) fn log_key(world: &World, key: &EffectKey) -> String {
         None => key.to_string(),
         Some(_) => format!("{world}/{key}"),
     }
-}
-
-/// Names the world in a leaf, as the gate does: no reader takes a simulated effect for a real one.
-pub(super) fn name_world(mut leaf: LeafDraft, world: &World) -> LeafDraft {
-    if world.scenario().is_none() {
-        return leaf;
-    }
-    if let Some(action) = &mut leaf.action
-        && let Some(key) = &mut action.effect_key
-    {
-        *key = format!("{world}/{key}");
-    }
-    leaf.with("world", world.as_str())
 }
 
 /// The length of a span in its largest unit: `3 min`, `2 h`.

@@ -60,7 +60,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/v1/effects/attention", operation_id = "effects_attention",
     tag = "effects", responses((status = 200, body = Page<EffectView>)))]
 pub(super) async fn attention(State(web): State<Web>) -> Result<Json<Page<EffectView>>, Problem> {
-    let items = web.read(|reader| effect::attention(reader)).await?;
+    let items = web.read(effect::attention).await?;
     Ok(Json(Page { items, next: None }))
 }
 

@@ -1,4 +1,4 @@
-//! What a workflow may do, as sentences: "may create incidents in PagerDuty, at most 50 in 1 h,
+//! What a workflow may do, as sentences: "may create incidents in PagerDuty, at most 50 an hour,
 //! then asks".
 
 use arx_connectors::ALL;
@@ -82,7 +82,12 @@ fn sentence(
             Beyond::Escalate => "then asks",
             Beyond::Deny => "then is denied",
         };
-        text.push_str(&format!(", at most {} in {}, {beyond}", limit.max(), limit.window()));
+        let per = match limit.window().to_string().as_str() {
+            "1h" => "an hour".to_owned(),
+            "1d" | "24h" => "a day".to_owned(),
+            other => format!("in {other}"),
+        };
+        text.push_str(&format!(", at most {} {per}, {beyond}", limit.max()));
     }
     text
 }
@@ -111,6 +116,11 @@ mod tests {
         let policy = Policy::compile(&manifest.policy, &manifest.bound()).unwrap();
         let sentences: Vec<String> =
             all(&policy).into_iter().map(|permission| permission.sentence).collect();
-        insta::assert_snapshot!(sentences.join("\n"), @"");
+        insta::assert_snapshot!(sentences.join("\n"), @r"
+        may create incidents in PagerDuty, at most 50 an hour, then asks
+        may create issues in Jira, at most 1000 an hour, then asks
+        may read findings in Wiz
+        may read findings in Qualys
+        ");
     }
 }
