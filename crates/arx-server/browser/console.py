@@ -107,7 +107,8 @@ class Person:
             self.wrong.append(message.text)
 
     def go(self, path):
-        self.page.goto(self.url + path)
+        reply = self.page.goto(self.url + path)
+        assert reply.ok, (path, reply.status)
 
     def shot(self, name):
         self.page.screenshot(path=SHOTS / f"{name}-{self.scheme}.png", full_page=True)
@@ -187,7 +188,7 @@ def walk(person, run):
         ("workflows", "/workflows"),
         ("workflow", "/workflows/critical-vuln-escalation"),
         ("audit", "/audit"),
-        ("leaf", "/audit/leaves/3"),
+        ("leaf", "/audit/leaf/3"),
         ("effects", "/effects"),
         ("people", "/people"),
         ("tokens", "/tokens"),
