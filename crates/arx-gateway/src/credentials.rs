@@ -41,6 +41,20 @@ impl Environment {
         )
     }
 
+    /// The variables of this process with these names, and no others.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn named(names: &[&str]) -> Self {
+        let set = names.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?)));
+        Self::from_pairs(set.map(|(name, value)| (name.to_owned(), value)))
+    }
+
+    /// The value of a variable.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<&SecretString> {
+        self.values.get(name)
+    }
+
     /// Given variables, e.g. those of the simulators.
     #[must_use]
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {

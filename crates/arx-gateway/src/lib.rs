@@ -1,7 +1,8 @@
 //! The gate: every connector call is bound, scored, decided, recorded and only then sent.
 //!
 //! This crate knows no vendor by name. Start at [`Gateway::call`] for the pipeline, at
-//! [`Connector`] for what a vendor must offer, at [`GovernedHttp`] for how bytes leave. Tests of
+//! [`Connector`] for what a vendor must offer, at [`GovernedHttp`] for how bytes leave; what is
+//! told to people leaves by [`webhook`]. Tests of
 //! connectors pass the same gate, under a policy that permits all: `arx_testkit::TestGate`.
 
 mod action;
@@ -12,6 +13,7 @@ mod gate;
 pub mod http;
 mod permit;
 mod vendors;
+pub mod webhook;
 
 pub use action::{Action, EffectReply, EscalatedAction, Escalation, GateError, Reply, RunContext};
 pub use cache::{Cache, CacheError};

@@ -10,6 +10,7 @@
 pub mod daemon;
 pub mod identity;
 pub mod launch;
+pub mod notify;
 pub mod web;
 
 use std::sync::Arc;

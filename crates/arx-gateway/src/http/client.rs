@@ -16,7 +16,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const USER_AGENT: &str =
     concat!("arx/", env!("CARGO_PKG_VERSION"), " (security workflows under governance)");
 
-pub(super) type Client = reqwest::Client;
+pub(crate) type Client = reqwest::Client;
 
 /// Whether the system's trust store can be used for https.
 ///
@@ -28,7 +28,7 @@ pub fn check_trust_store() -> Result<(), String> {
 }
 
 /// A client for one endpoint: no redirects, the system's trust store, the environment's proxies.
-pub(super) fn client_for(base: &Url) -> reqwest::Result<Client> {
+pub(crate) fn client_for(base: &Url) -> reqwest::Result<Client> {
     // Installing it twice is refused and harmless: the first stands.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()

@@ -25,7 +25,7 @@ use url::{Host, Url};
 
 pub use budget::{Budget, Health, RateLimit, WAIT_MAX};
 pub use client::check_trust_store;
-use client::{Client, client_for};
+pub(crate) use client::{Client, client_for};
 pub use request::{
     BODY_BYTES_MAX, REQUEST_TIMEOUT, Replay, Request, Response, STREAM_BYTES_MAX, StreamingResponse,
 };

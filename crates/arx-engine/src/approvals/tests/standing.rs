@@ -1,2 +1,0 @@
-use arx_journal::{PeopleError, Tx};
-use arx_testkit::SimClock;
