@@ -10,6 +10,7 @@ use arx_journal::{JournalError, World};
 use arx_server::daemon::{Daemon, Handle, Options};
 use arx_server::identity::{Identity, JOIN_PATH};
 use arx_server::launch::Launch;
+use arx_server::notify::{self, Notifier};
 use arx_server::{App, web};
 use arx_workflow::bundle::{CatchUp, Overlap, Schedule};
 use rustls::ServerConfig;
@@ -99,15 +100,26 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     let daemon = Daemon::new(&handle, launch, options);
     let identity = Arc::new(Identity::new(journal.clone()));
     let settings = web::Settings { listen, public_url: args.public_url, tls: tls.is_some() };
+    let notifier = Notifier::new(journal.clone(), notify_settings(&settings)?);
     announce(ctx, &settings, &identity, &world).await?;
     let app = App { journal, process, world, daemon: handle, identity };
     let router = web::router(app, settings);
+    let telling = tokio::spawn(notifier.run(interrupt.watch()));
     let working = tokio::spawn(daemon.run(interrupt.watch()));
     let served = web::serve(listener, router, tls, interrupt.asked()).await;
     served.map_err(|error| CommandError::internal(error.to_string()))?;
     working.await.map_err(|error| CommandError::internal(format!("the daemon failed: {error}")))?;
+    telling.await.map_err(|error| CommandError::internal(format!("the outbox failed: {error}")))?;
     ctx.journal()?.checkpoint().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whom to tell what waits; nobody, where no variable says so.
+fn notify_settings(settings: &web::Settings) -> Result<notify::Settings, CommandError> {
+    let base = settings.base().parse().map_err(|error| {
+        CommandError::internal(format!("links would lead to no address: {error}"))
+    })?;
+    notify::Settings::of_process(base).map_err(|error| CommandError::config(error.to_string()))
 }
 
 /// How often a simulation runs: it is watched and not waited for.

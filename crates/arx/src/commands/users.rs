@@ -146,8 +146,8 @@ fn as_json(person: &Person) -> Value {
 impl From<PeopleError> for CommandError {
     fn from(error: PeopleError) -> Self {
         let message = error.to_string();
-        let wrong = |message| Self::new(Kind::User, "ARX-E070", message);
-        let refused = |message| Self::denied(message).code("ARX-E071");
+        let wrong = |message| Self::new(Kind::User, "ARX-E080", message);
+        let refused = |message| Self::denied(message).code("ARX-E081");
         match error {
             PeopleError::Journal(error) => error.into(),
             PeopleError::Unknown { .. } => {
@@ -179,9 +179,9 @@ impl From<TokenError> for CommandError {
             TokenError::People(error) => error.into(),
             TokenError::Journal(error) => error.into(),
             TokenError::Long | TokenError::Role { .. } => {
-                Self::new(Kind::User, "ARX-E070", error.to_string())
+                Self::new(Kind::User, "ARX-E080", error.to_string())
             }
-            TokenError::ByToken => Self::denied(error.to_string()).code("ARX-E071"),
+            TokenError::ByToken => Self::denied(error.to_string()).code("ARX-E081"),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::home::{Home, SMALL, Simulators, WORKFLOW};
 
 /// The bundle in which every page is put to a human.
-fn asking(home: &Home, replacements: &[(&str, &str)]) -> String {
+pub(crate) fn asking(home: &Home, replacements: &[(&str, &str)]) -> String {
     let mut all = vec![
         ("hitl: false", "hitl: true"),
         ("name: page, effect: permit", "name: page, effect: escalate"),
@@ -15,14 +15,14 @@ fn asking(home: &Home, replacements: &[(&str, &str)]) -> String {
 }
 
 /// A run that parked, and the approval that it waits for.
-fn parked(home: &Home, bundle: &str) -> (String, String) {
+pub(crate) fn parked(home: &Home, bundle: &str) -> (String, String) {
     let simulate = format!("--simulate={SMALL}");
     let report = home.arx(&["run", bundle, &simulate, "--json"]).code(3).json();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&report["run_id"]), text(&report["approvals"][0]))
 }
 
-fn leaves(home: &Home, kind: &str) -> Vec<Value> {
+pub(crate) fn leaves(home: &Home, kind: &str) -> Vec<Value> {
     let log = home.arx(&["audit", "log", "--kind", kind, "--limit", "1000", "--json"]).code(0);
     log.json()["leaves"].as_array().unwrap().clone()
 }

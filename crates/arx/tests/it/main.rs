@@ -14,6 +14,7 @@ mod durability;
 mod governance;
 mod home;
 mod outcomes;
+mod people;
 mod record;
 mod running;
 mod secrets;

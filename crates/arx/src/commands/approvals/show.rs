@@ -32,6 +32,11 @@ pub(super) fn json(shown: &Shown, now: Timestamp) -> Value {
         "quorum": approval.quorum,
         "requested_at": approval.requested_at,
         "expires_at": approval.expires_at,
+        "severity": approval.severity,
+        "escalate_to": approval.escalate_to,
+        "remind_at": approval.remind_at,
+        "escalate_at": approval.escalate_at,
+        "escalated_at": approval.escalated_at,
         "actions": shown.actions.iter().map(|action| action_json(action, shown)).collect::<Vec<_>>(),
     })
 }
@@ -91,6 +96,15 @@ pub(super) fn text(shown: &Shown, now: Timestamp, paint: Paint) -> String {
     let requester = printable(&approval.requester);
     let _ = writeln!(text, "  asked {asked} ago by {requester} for {}", approval.run);
     let _ = writeln!(text, "  {expiry} · needs {} of {approvers}", approval.quorum);
+    let others = || printable(&approval.escalate_to.join(", ")).into_owned();
+    let escalation = match (approval.escalated_at, approval.escalate_at) {
+        (Some(at), _) => format!(" · asks {} since {} ago", others(), span(now.duration_since(at))),
+        (None, Some(at)) if state == ApprovalState::Pending => {
+            format!(" · asks {} as well in {}", others(), span(at.duration_since(now)))
+        }
+        (None, _) => String::new(),
+    };
+    let _ = writeln!(text, "  severity {}{escalation}", approval.severity);
     for (action, preview) in &shown.actions {
         text.push('\n');
         self::action(&mut text, action, preview, shown, paint);
