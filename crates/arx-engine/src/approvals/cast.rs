@@ -69,7 +69,7 @@ pub async fn cast(
     answer
 }
 
-fn decide(
+pub(super) fn decide(
     tx: &mut Tx<'_>,
     id: &ApprovalId,
     voter: &Voter,
