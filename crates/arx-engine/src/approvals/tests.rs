@@ -94,7 +94,7 @@ impl Fixture {
     }
 
     fn add(&self, name: &'static str, role: Role) {
-        self.write(move |tx| Ok(tx.add_person(name, role, "ada").map(drop).unwrap()));
+        self.write(move |tx| Ok(tx.add_person(name, role, "ada").unwrap()));
     }
 
     /// Asks, and tells the log, as the driver does.

@@ -69,7 +69,7 @@ fn once_anybody_is_known_roles_are_theirs() {
     fixture.add("carol", Role::Viewer);
     fixture.add("dave", Role::Admin);
     fixture.add("erin", Role::Admin);
-    fixture.write(|tx| Ok(tx.disable_person("erin", "dave").map(drop).unwrap()));
+    fixture.write(|tx| Ok(tx.disable_person("erin", "dave").unwrap()));
     let said = |who: &str, approvers: &[&str], expected: Result<&str, &str>| {
         may(&fixture, &Voter::said(who, "me").unwrap(), approvers, expected);
     };
