@@ -107,7 +107,7 @@
       if (button.dataset.act === "theme") toggleTheme();
       if (button.dataset.act === "keys") document.getElementById("keys")?.showModal();
       if (button.dataset.act === "all") {
-        const boxes = button.form.querySelectorAll("input[name=action]");
+        const boxes = document.querySelectorAll("input[name=action]");
         const on = ![...boxes].every((box) => box.checked);
         for (const box of boxes) box.checked = on;
       }

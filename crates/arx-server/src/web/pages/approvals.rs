@@ -14,6 +14,9 @@ use crate::web::input::{Asked, Asker, Named};
 use crate::web::views::approval::{self, ActionView, ApprovalDetail, ApprovalHead};
 use crate::web::{Problem, Web, text, times, views};
 
+/// Actions up to which each is shown whole.
+const WHOLE_MAX: usize = 3;
+
 const STATES: [(&str, &str); 6] = [
     ("", "Waiting"),
     ("approved", "Approved"),
@@ -127,20 +130,14 @@ pub(super) async fn show(
                 "asked " (times::full(head.requested_at.0, now)) " by " (head.requester) " for run " (parts::run_link(&head.run))
             }
         } }
+        @let may = is_open && shell.is(Role::Approver) && !is_own;
         div.grid {
-            div.stack.w8 {
-                @if is_open && shell.is(Role::Approver) && !is_own {
-                    form #vote .stack method="post" action={ "/approvals/" (head.id) "/vote" } {
-                        (shell.csrf())
-                        (actions(&detail, true))
-                        (ballot(&detail))
-                    }
-                } @else { (actions(&detail, false)) }
-            }
-            div.stack.w4 {
-                @if is_open { (standing(&shell, is_own)) }
+            div.stack.w8 { @for action in &detail.actions { (one(&detail, action, may)) } }
+            div.w4 { div.follow {
+                @if may { (ballot(&shell, &detail)) }
+                @else if is_open { (standing(&shell, is_own)) }
                 (terms(&detail, now))
-            }
+            } }
         }
     };
     let title = format!("Approval {}", parts::short(id.as_str()));
@@ -175,76 +172,101 @@ fn terms(detail: &ApprovalDetail, now: Timestamp) -> Markup {
     }
 }
 
-fn actions(detail: &ApprovalDetail, choosing: bool) -> Markup {
-    html! { @for action in &detail.actions { (one(detail, action, choosing)) } }
+/// What an action is about, in the words of what would be sent.
+fn about(action: &ActionView) -> &str {
+    let names = ["title", "summary", "short_description", "number"];
+    let text = |name| action.params.get(name).and_then(serde_json::Value::as_str);
+    names.into_iter().find_map(text).or(action.effect.as_deref()).unwrap_or_default()
 }
 
-fn one(detail: &ApprovalDetail, action: &ActionView, choosing: bool) -> Markup {
+fn one(detail: &ApprovalDetail, action: &ActionView, may: bool) -> Markup {
     let id = format!("action-{}", action.n);
     let yes = action.votes.iter().filter(|vote| vote.vote == "approve").count();
+    // A few are shown whole; of many, the first says what the others are like.
+    let whole = detail.actions.len() <= WHOLE_MAX || action.n == 0;
     html! {
         section.card aria-labelledby=(id) {
-            header {
-                @if choosing && action.is_open() {
-                    label.row { input type="checkbox" name="action" value=(action.n) checked;
-                        h2 #(id) { (action.n + 1) ". " (action.operation) } }
-                } @else { h2 #(id) { (action.n + 1) ". " (action.operation) } }
+            header.fixed {
+                label.row {
+                    @if may && action.is_open() {
+                        input type="checkbox" name="action" value=(action.n) form="vote" checked;
+                    }
+                    span {
+                        h2 #(id) { (action.n + 1) ". " (text::shortened(about(action), 110)) }
+                        span.small.dim { (action.operation)
+                            @if let Some(risk) = &action.risk { " · risk " (risk.score) " " (risk.class) }
+                            " · " (yes) " of " (detail.head.quorum) " yes" }
+                    }
+                }
                 (parts::status(&action.state))
             }
-            div.in {
-                p { strong { "Asked by " (action.rule.as_deref().unwrap_or("the policy")) } }
-                ul { @for reason in &action.reasons { li.dim { (reason) } } }
-                div.two {
-                    div.stack {
+            div.in { details open[whole] {
+                summary { "What will be sent, and why it asks" }
+                div.stack {
+                    div.two {
                         div { h3 { "What will be sent" } (parts::params(&action.params)) }
+                        div.stack {
+                            @if let Some(risk) = &action.risk { (parts::risk(risk)) }
+                            div { h3 { "Asked by " (action.rule.as_deref().unwrap_or("the policy")) }
+                                ul { @for reason in &action.reasons { li.dim { (reason) } } } }
+                        }
                     }
-                    div.stack { @if let Some(risk) = &action.risk { (parts::risk(risk, None)) } }
+                    (binding(detail, action))
                 }
-                dl.facts {
-                    @if let Some(effect) = &action.effect { dt { "Effect" } dd { code { (effect) } } }
-                    @if !action.lineage.is_empty() {
-                        dt { "Follows from" } dd { @for from in &action.lineage { (lineage(detail, from)) " " } }
-                    }
-                    dt { "Bound to" } dd { (parts::digest(&action.digest)) }
-                    dt { "Votes" } dd {
-                        (yes) " of " (detail.head.quorum) " yes"
-                        @if !action.votes.is_empty() { ul { @for vote in &action.votes { li {
-                            (parts::status(if vote.vote == "approve" { "approved" } else { "denied" })) " " (vote.who)
-                            @if let Some(reason) = &vote.reason { ": " (reason) }
-                            " " span.dim { (times::exact(vote.at.0)) }
-                        } } } }
-                    }
-                }
+            } }
+        }
+    }
+}
+
+fn binding(detail: &ApprovalDetail, action: &ActionView) -> Markup {
+    html! {
+        dl.facts {
+            @if let Some(effect) = &action.effect { dt { "Effect" } dd { code { (effect) } } }
+            @if !action.lineage.is_empty() {
+                dt { "Follows from" } dd { @for from in &action.lineage { (lineage(detail, from)) " " } }
+            }
+            dt { "Bound to" } dd { (parts::digest(&action.digest)) }
+            @if !action.votes.is_empty() {
+                dt { "Votes" } dd { ul { @for vote in &action.votes { li {
+                    (parts::status(if vote.vote == "approve" { "approved" } else { "denied" })) " " (vote.who)
+                    @if let Some(reason) = &vote.reason { ": " (reason) }
+                    " " span.dim { (times::exact(vote.at.0)) }
+                } } } }
             }
         }
     }
 }
 
-/// A reference of a lineage; a vulnerability leads to its picture.
+/// A reference of a lineage, such as `vulnerability:<id>:<digest>`; a vulnerability leads to its
+/// picture.
 fn lineage(detail: &ApprovalDetail, from: &str) -> Markup {
+    let short = |digest: &str| digest.chars().take(12).collect::<String>();
     html! {
         @match from.split_once(':') {
-            Some(("vulnerability", name)) => {
+            Some(("vulnerability", rest)) => {
+                @let (name, _) = rest.rsplit_once(':').unwrap_or((rest, ""));
                 a href={ "/runs/" (detail.head.run) "/item?id=" (parts::path(name)) } { (name) }
             }
-            Some((kind, digest)) => { span title=(from) { (kind) " " code { (text::shortened(digest.trim_start_matches("sha256:"), 12)) } } }
+            Some((kind, digest)) => { span title=(from) { (kind) " " code { (short(digest)) } } }
             None => (from),
         }
     }
 }
 
-fn ballot(detail: &ApprovalDetail) -> Markup {
+fn ballot(shell: &Shell, detail: &ApprovalDetail) -> Markup {
     let n = detail.actions.iter().filter(|action| action.is_open()).count();
     html! {
         section.card aria-labelledby="h-decide" {
-            header { h2 #h-decide { "Decide" } @if n > 1 { button.plain type="button" data-act="all" data-js hidden { "choose all or none" } } }
-            div.in.form {
-                p.dim { "Your decision is about the actions that are chosen above, and is recorded under your name." }
+            header { h2 #h-decide { "Decide" } span.small.dim { (text::count(n as u64, "action")) " open" } }
+            form #vote .in.form method="post" action={ "/approvals/" (detail.head.id) "/vote" } {
+                (shell.csrf())
+                p.dim { "About the actions that are chosen; recorded under your name." }
                 label { "Reason " span.dim { "needed for a no; the workflow and the record show it" }
                     textarea name="reason" maxlength="2000" {} }
                 div.acts {
                     button.main type="submit" name="vote" value="approve" { "Approve chosen" }
                     button.bad type="submit" name="vote" value="deny" { "Deny chosen" }
+                    @if n > 1 { button.plain type="button" data-act="all" data-js hidden { "all or none" } }
                 }
             }
         }

@@ -62,7 +62,6 @@ pub(super) async fn list(
         .filter(|_| found.more)
         .map(|reached| format!("/audit?{query}before={reached}"));
     let first = wanted.before.map(|_| format!("/audit?{query}"));
-    let world = web.app.world.to_string();
     let body = html! {
         div.head {
             div { h1 { "Audit log" }
@@ -95,7 +94,7 @@ pub(super) async fn list(
                             Err(error) => td colspan="4" { (parts::status("failed")) " " (error) },
                             Ok(leaf) => {
                                 td.nowrap { (times::ago(leaf.at, now)) }
-                                td { div.what { (leaf_words(&leaf, &world)) } }
+                                td { div.what { (leaf_words(&leaf)) } }
                                 td { @if let Some(workflow) = &leaf.workflow { (parts::workflow_link(&workflow.name)) }
                                     @if let Some(run) = &leaf.run { div.sub { (parts::run_link(run)) } } }
                                 td { (leaf.actor) }
@@ -162,14 +161,13 @@ pub(super) async fn leaf(
         read.is_ok_and(|read| read.size == proof.size && read.root == proof.root)
     });
     let leaf = proof.leaf.decode();
-    let world = web.app.world.to_string();
     let pretty = serde_json::to_string_pretty(&view.leaf.leaf).unwrap_or_default();
     let body = html! {
         div.head { div {
             p.crumbs { a href="/audit" { "Audit log" } }
             h1 { "Leaf " (text::grouped(seq)) }
             @match &leaf {
-                Ok(leaf) => { div.acts { (leaf_words(leaf, &world)) } p.dim { "recorded " (times::full(leaf.at, now)) " by " (leaf.actor) } }
+                Ok(leaf) => { div.acts { (leaf_words(leaf)) } p.dim { "recorded " (times::full(leaf.at, now)) " by " (leaf.actor) } }
                 Err(error) => div.notice.bad { p { (error) } },
             }
         }
@@ -180,11 +178,11 @@ pub(super) async fn leaf(
         section.card aria-labelledby="h-proof" {
             header { h2 #h-proof { "That it is in the log" } }
             div.in {
-                @if view.holds { p { (parts::status("done")) " The leaf’s hash leads to the root of the tree of " (text::grouped(view.tree_size)) " leaves." } }
-                @else { p { (parts::status("failed")) " The leaf’s hash does NOT lead to the root: the record was changed or damaged." } }
+                @if view.holds { p { (parts::status("holds")) " The leaf’s hash leads to the root of the tree of " (text::grouped(view.tree_size)) " leaves." } }
+                @else { p { (parts::status("does not hold")) " The leaf’s hash does NOT lead to the root: the record was changed or damaged." } }
                 @match signed {
-                    Some(true) => p { (parts::status("done")) " A checkpoint with that root is signed by this log’s key." },
-                    Some(false) => p { (parts::status("failed")) " The checkpoint’s signature does NOT hold." },
+                    Some(true) => p { (parts::status("holds")) " A checkpoint with that root is signed by this log’s key." },
+                    Some(false) => p { (parts::status("does not hold")) " The checkpoint’s signature does NOT hold." },
                     None => p { (parts::status("waiting")) " It is newer than every signed checkpoint; the next one covers it." },
                 }
             }
@@ -210,7 +208,7 @@ pub(super) async fn leaf(
 pub(crate) fn verified(shell: &Shell, view: &VerifyView, now: Timestamp) -> Page {
     let body = html! {
         div.head { div { p.crumbs { a href="/audit" { "Audit log" } }
-            h1 { @if view.ok { "The record holds " (parts::status("done")) } @else { "The record does not hold " (parts::status("failed")) } }
+            h1 { @if view.ok { "The record holds " (parts::status("holds")) } @else { "The record " (parts::status("does not hold")) } }
             p.dim { "Every leaf, the tree and the signatures were derived again from what is stored, " (times::exact(now)) ", in " (view.took_ms) " ms." } } }
         div.figures {
             div { span.l { "leaves" } span.n { (text::grouped(view.leaves)) } }

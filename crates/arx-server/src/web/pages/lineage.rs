@@ -25,8 +25,8 @@ const FINDINGS_LISTED: usize = 200;
 const BOX: f64 = 46.0;
 const GAP: f64 = 14.0;
 /// The width of a box and the room between two columns.
-const WIDE: f64 = 210.0;
-const ACROSS: f64 = 74.0;
+const WIDE: f64 = 192.0;
+const ACROSS: f64 = 58.0;
 
 /// One box of a picture.
 struct Node {
@@ -84,7 +84,7 @@ impl Picture {
                     @let (x2, y2) = middle(column + 1, *to);
                     @let (from, half) = (x + WIDE, x + WIDE + ACROSS / 2.0);
                     @let (y, y2) = (y + BOX / 2.0, y2 + BOX / 2.0);
-                    path class={ "flow " (class) } stroke-width=(format!("{:.1}", 2.0 + 12.0 * weight / most))
+                    path class={ "flow " (class) } stroke-width=(format!("{:.1}", 1.5 + 12.0 * weight / most.max(12.0)))
                         d=(format!("M{from} {y} C{half} {y} {half} {y2} {x2} {y2}")) {}
                 }
                 @for (column, (_, nodes)) in self.columns.iter().enumerate() {
@@ -106,8 +106,8 @@ fn node(node: &Node, x: f64, y: f64) -> Markup {
         g {
             title { (node.title) " " (node.sub) }
             rect class={ "box " (node.class) } x=(x) y=(y) width=(WIDE) height=(BOX) rx="7" {}
-            text.t-strong x=(x + 11.0) y=(y + 19.5) font-size="13" { (text::shortened(&node.title, 27)) }
-            text.t-dim x=(x + 11.0) y=(y + 36.0) font-size="12" { (text::shortened(&node.sub, 31)) }
+            text.t-strong x=(x + 11.0) y=(y + 19.5) font-size="13" { (text::shortened(&node.title, 21)) }
+            text.t-dim x=(x + 11.0) y=(y + 36.0) font-size="12" { (text::shortened(&node.sub, 26)) }
         }
     }
 }
@@ -455,9 +455,9 @@ fn vulnerability_page(found: &Provenance, deeds: &[EffectView], detail: &RunDeta
             div.picture { (Picture { columns, flows, label }.draw()) }
             div.in {
                 @if found.lineage_holds {
-                    p { (parts::status("done")) " The findings hash to what the merge committed to in the audit log." }
+                    p { (parts::status("holds")) " The findings hash to what the merge committed to in the audit log." }
                 } @else {
-                    p { (parts::status("failed")) " The findings do NOT hash to what the merge committed to: the record was changed or damaged." }
+                    p { (parts::status("does not hold")) " The findings do NOT hash to what the merge committed to: the record was changed or damaged." }
                 }
                 @if let Some(why) = &found.below_threshold { p { "Not acted on: " (why) } }
                 @if !found.merged_because.is_empty() {

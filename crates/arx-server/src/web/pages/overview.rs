@@ -127,7 +127,7 @@ fn last(seen: &Overview, now: Timestamp) -> Markup {
                 ", or run one now on its page."
             }))
         } @else {
-            (parts::runs(&seen.runs, now, true))
+            (parts::run_list(&seen.runs, &seen.world, now))
         }
     }
 }

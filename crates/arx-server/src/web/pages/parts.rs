@@ -16,12 +16,12 @@ const VALUE_CHARS_SHOWN: usize = 400;
 pub(super) fn status(word: &str) -> Markup {
     let class = match word {
         "succeeded" | "done" | "approved" | "used" | "PERMIT" | "verified" | "paged"
-        | "ticketed" | "started" | "resumed" | "registered" => "good",
+        | "ticketed" | "started" | "resumed" | "registered" | "holds" => "good",
         "running" | "intended" | "waiting" => "info",
         "parked" | "pending" | "interrupted" | "ESCALATE" | "inconclusive" | "vote" | "paused"
         | "skipped" => "warn",
         "failed" | "needs_attention" | "unknown" | "denied" | "expired" | "DENY" | "stopped"
-        | "flagged" => "bad",
+        | "flagged" | "does not hold" => "bad",
         _ => "",
     };
     html! { span class={ "pill " (class) } { (text::words(word)) } }
@@ -99,7 +99,7 @@ pub(super) fn command(text: &str) -> Markup {
 }
 
 /// Runs as a table.
-pub(super) fn runs(runs: &[RunView], now: Timestamp, with_workflow: bool) -> Markup {
+pub(super) fn runs(runs: &[RunView], world: &str, now: Timestamp, with_workflow: bool) -> Markup {
     html! {
         div.scroll {
             table.cards #runs-table {
@@ -128,7 +128,7 @@ pub(super) fn runs(runs: &[RunView], now: Timestamp, with_workflow: bool) -> Mar
                                 None => span.dim { "—" }
                             }
                             @if run.dry_run { " " span.tag { "dry run" } }
-                            @if run.world != "live" { " " span.tag { (run.world) } }
+                            @if run.world != world { " " span.tag title=(run.world) { (run.world) } }
                         }
                         td.nowrap { (times::ago(run.started_at.0, now)) }
                         td.nowrap {
@@ -146,6 +146,24 @@ pub(super) fn runs(runs: &[RunView], now: Timestamp, with_workflow: bool) -> Mar
     }
 }
 
+/// Runs as a short list.
+pub(super) fn run_list(runs: &[RunView], world: &str, now: Timestamp) -> Markup {
+    html! {
+        ul.list { @for run in runs { li.run {
+            div { (status(&run.status)) }
+            div {
+                a href={ "/runs/" (run.id) } { (run.workflow) }
+                div.small.dim {
+                    @if let Some(figures) = &run.figures { (counts(&figures.counts)) }
+                    @if run.dry_run { " " span.tag { "dry run" } }
+                    @if run.world != world { " " span.tag title=(run.world) { (run.world) } }
+                }
+            }
+            div.small.dim { (times::ago(run.started_at.0, now)) }
+        } } }
+    }
+}
+
 /// Points out of a hundred as a bar. Its width is an attribute: styles in markup are refused.
 pub(super) fn bar(points: u8, of: u8, class: &str) -> Markup {
     let width = u32::from(points.min(of)) * 110 / u32::from(of.max(1));
@@ -158,7 +176,7 @@ pub(super) fn bar(points: u8, of: u8, class: &str) -> Markup {
 }
 
 /// A risk score with each of its factors.
-pub(super) fn risk(risk: &RiskView, threshold: Option<u8>) -> Markup {
+pub(super) fn risk(risk: &RiskView) -> Markup {
     let class = match risk.score {
         0..50 => "",
         50..80 => "warn",
@@ -169,7 +187,6 @@ pub(super) fn risk(risk: &RiskView, threshold: Option<u8>) -> Markup {
             caption { strong { "Risk " (risk.score) } " " span.dim {
                 (risk.class)
                 @if risk.raw != risk.score { ", " (risk.raw) " before the bounds of its class" }
-                @if let Some(threshold) = threshold { ", asked above " (threshold) }
             } }
             thead.hidden { tr { th scope="col" { "Factor" } th scope="col" { "Points" } th scope="col" { "On" } } }
             tbody {

@@ -77,7 +77,7 @@ pub(super) async fn show(
     let from = wanted.item.unwrap_or(0);
     let body = html! {
         div #head data-live { (head(&shell, &seen.detail, now)) }
-        div #state data-live { (notices(&seen, now)) }
+        div.stack #state data-live { (notices(&seen, now)) }
         @if let Some(figures) = &seen.detail.run.figures {
             div.figures {
                 @if seen.told.items.iter().all(|item| item.get("qualys").is_none()) {
@@ -138,7 +138,7 @@ fn head(shell: &Shell, detail: &RunDetail, now: Timestamp) -> Markup {
             div.acts {
                 a.btn href={ "/runs/" (run.id) "/evidence.json" } { "Evidence" }
                 @if unfinished && is_admin {
-                    @if run.status != "running" {
+                    @if run.status == "interrupted" {
                         form method="post" action={ "/runs/" (run.id) "/resume" } {
                             (shell.csrf()) button type="submit" { "Go on now" }
                         }
@@ -156,7 +156,6 @@ fn head(shell: &Shell, detail: &RunDetail, now: Timestamp) -> Markup {
 fn notices(seen: &Seen, now: Timestamp) -> Markup {
     let detail = &seen.detail;
     html! {
-        div.stack {
             @if let Some(error) = &detail.error {
                 div.notice.bad {
                     p { strong { (error.kind) } ": " (error.message) }
@@ -190,7 +189,6 @@ fn notices(seen: &Seen, now: Timestamp) -> Markup {
                 details { summary { (text::count(detail.warnings.len() as u64, "warning")) }
                     ul { @for warning in &detail.warnings { li.notice.warn { (warning) } } } }
             }
-        }
     }
 }
 
@@ -229,7 +227,7 @@ fn item_row(run: &str, item: &Value) -> Markup {
             th scope="row" { a href={ "/runs/" (run) "/item?id=" (parts::path(id)) } { (id) }
                 @if !field(item, "host").is_empty() { div.sub { (field(item, "host")) } } }
             td { (text::shortened(title, 110)) @if let Some(error) = error { div.sub { (text::shortened(error, 200)) } } }
-            td { @for word in outcomes(item) { (parts::status(word)) " " } }
+            td.nowrap { @for word in outcomes(item) { (parts::status(word)) " " } }
             td { (vendor_links(item)) }
         }
     }
@@ -239,6 +237,7 @@ fn item_row(run: &str, item: &Value) -> Markup {
 pub(super) fn vendor_links(item: &Value) -> Markup {
     let links = [("incident", field(item, "incident")), ("ticket", field(item, "ticket"))];
     html! {
+        @if !field(item, "did").is_empty() { (text::shortened(field(item, "did"), 80)) " " }
         @for (label, url) in links.into_iter().filter(|(_, url)| !url.is_empty()) {
             @match text::link(url) {
                 Some(link) => { a href=(link) rel="noreferrer noopener" { (label) } " " }
@@ -263,14 +262,14 @@ fn timeline(seen: &Seen, after: Option<u64>, now: Timestamp) -> Markup {
         @if shown.is_empty() {
             (parts::empty("Nothing is recorded yet.", html! { "Each decision, intent and outcome appears here as it is recorded." }))
         } @else {
-            ol.line { @for stored in shown { (leaf_line(stored, &seen.detail.run.world, now)) } }
+            ol.line { @for stored in shown { (leaf_line(stored, now)) } }
         }
         (parts::pages(first.as_deref(), next))
     }
 }
 
 /// A leaf as one line of a timeline.
-pub(super) fn leaf_line(stored: &StoredLeaf, world: &str, now: Timestamp) -> Markup {
+pub(super) fn leaf_line(stored: &StoredLeaf, now: Timestamp) -> Markup {
     html! {
         li {
             @match stored.decode() {
@@ -281,7 +280,7 @@ pub(super) fn leaf_line(stored: &StoredLeaf, world: &str, now: Timestamp) -> Mar
                 Ok(leaf) => {
                     span.at { time datetime=(leaf.at.to_string()) title=(times::relative(leaf.at, now)) {
                         (leaf.at.strftime("%H:%M:%S%.3f")) } }
-                    div.what { (leaf_words(&leaf, world)) }
+                    div.what { (leaf_words(&leaf)) }
                 }
             }
         }
@@ -289,7 +288,7 @@ pub(super) fn leaf_line(stored: &StoredLeaf, world: &str, now: Timestamp) -> Mar
 }
 
 /// What a leaf says, in one line.
-pub(super) fn leaf_words(leaf: &Leaf, world: &str) -> Markup {
+pub(super) fn leaf_words(leaf: &Leaf) -> Markup {
     html! {
         a.kind href={ "/audit/leaf/" (leaf.seq) } { (leaf.kind.as_str()) }
         @if let Some(verdict) = leaf.verdict { (verdict_pill(verdict)) }
@@ -297,8 +296,7 @@ pub(super) fn leaf_words(leaf: &Leaf, world: &str) -> Markup {
         @if let Some(action) = &leaf.action {
             span { (action.connector) "." (action.operation) }
             @if let Some(key) = &action.effect_key {
-                @let below = key.strip_prefix(world).and_then(|key| key.strip_prefix('/'));
-                span.dim { (below.unwrap_or(key)) }
+                span.dim title=(key) { (shorter_key(leaf, key)) }
             }
         }
         @if let Some(risk) = &leaf.risk { span.tag { "risk " (risk.score) } }
@@ -312,6 +310,15 @@ pub(super) fn leaf_words(leaf: &Leaf, world: &str) -> Markup {
             }
         }
     }
+}
+
+/// An effect's key without the world and the workflow that stand beside it.
+fn shorter_key<'k>(leaf: &Leaf, key: &'k str) -> &'k str {
+    let world = leaf.detail.as_ref().and_then(|detail| detail.get("world")?.as_str());
+    let below = |key: &'k str, of: Option<&str>| {
+        of.and_then(|of| key.strip_prefix(of)?.strip_prefix('/')).unwrap_or(key)
+    };
+    below(below(key, world), leaf.workflow.as_ref().map(|workflow| workflow.name.as_str()))
 }
 
 pub(super) fn verdict_pill(verdict: Verdict) -> Markup {

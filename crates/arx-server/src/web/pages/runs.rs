@@ -66,7 +66,7 @@ pub(super) async fn show(
                     } @else {
                         (parts::empty("No run fits.", html! { a href="/runs" { "Show all runs" } }))
                     }
-                } @else { (parts::runs(&page.items, now, true)) }
+                } @else { (parts::runs(&page.items, web.app.world.as_str(), now, true)) }
             }
             (parts::pages(first.as_deref(), next))
         }

@@ -124,7 +124,7 @@ pub(super) async fn show(
                 section.card #runs data-live aria-labelledby="h-runs" {
                     header { h2 #h-runs { "Runs" } a href={ "/runs?workflow=" (parts::path(&name)) } { "All" } }
                     @if seen.runs.is_empty() { (parts::empty("It never ran.", html! { "“Run now” starts it, or its schedule does." })) }
-                    @else { (parts::runs(&seen.runs, now, false)) }
+                    @else { (parts::run_list(&seen.runs, web.app.world.as_str(), now)) }
                 }
             }
             div.stack.w5 {
@@ -202,9 +202,6 @@ fn permissions(detail: &WorkflowDetail) -> Markup {
                         li class=(class) { span aria-hidden="true" { (mark) }
                             span { (permission.sentence) " " span.small.dim { "(" (permission.operation) ", " (permission.class) ")" } } }
                     }
-                }
-                @if !detail.limits.is_empty() {
-                    div { h3 { "Limits" } ul { @for limit in &detail.limits { li { (limit) } } } }
                 }
                 @if let Some(approvals) = &detail.approvals {
                     div { h3 { "Who decides what it asks" } p {
