@@ -106,8 +106,8 @@ fn node(node: &Node, x: f64, y: f64) -> Markup {
         g {
             title { (node.title) " " (node.sub) }
             rect class={ "box " (node.class) } x=(x) y=(y) width=(WIDE) height=(BOX) rx="7" {}
-            text.t-strong x=(x + 11.0) y=(y + 19.5) font-size="13" { (text::shortened(&node.title, 21)) }
-            text.t-dim x=(x + 11.0) y=(y + 36.0) font-size="12" { (text::shortened(&node.sub, 26)) }
+            text.t-strong x=(x + 11.0) y=(y + 19.5) font-size="13" { (text::shortened(&node.title, 20)) }
+            text.t-dim x=(x + 11.0) y=(y + 36.0) font-size="12" { (text::shortened(&node.sub, 25)) }
         }
     }
 }
