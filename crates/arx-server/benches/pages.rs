@@ -46,8 +46,7 @@ const PARKED_EVERY: u64 = 10;
 /// Runs in one transaction.
 const BATCH: u64 = 500;
 const ASKED: usize = 25;
-const MANIFEST: &str =
-    include_str!("../../../library/workflows/critical-vuln-escalation/arx.yaml");
+const MANIFEST: &str = include_str!("../../../library/workflows/critical-vuln-escalation/arx.yaml");
 const SOURCE: &str =
     include_str!("../../../library/workflows/critical-vuln-escalation/workflow.py");
 const WORKFLOW: &str = "critical-vuln-escalation";

@@ -58,10 +58,10 @@ pub(crate) struct Web {
 impl Web {
     fn new(app: App, settings: Settings) -> Self {
         Self {
+            library: Arc::new(views::workflow::Library::new(app.daemon.clone())),
             app,
             settings: Arc::new(settings),
             metrics: Arc::new(metrics::Metrics::new()),
-            library: Arc::default(),
         }
     }
 

@@ -222,6 +222,9 @@ fn schedule(detail: &WorkflowDetail, now: Timestamp) -> Markup {
                 None => (parts::empty("It has no schedule.", html! { "It runs when somebody asks." })),
                 Some(schedule) => div.in {
                     p { code { (schedule.cron) } " " (schedule.timezone) " · overlap " (schedule.overlap) " · after a downtime " (schedule.catch_up) }
+                    @if let Some(own) = &schedule.instead_of {
+                        p.small.dim { "This daemon was told to run everything so; its own schedule is " code { (own) } "." }
+                    }
                     @if detail.head.registered.is_some() {
                         ol { @for at in &schedule.next { li { (times::exact(at.0)) " " span.dim { (times::relative(at.0, now)) } } } }
                     } @else { p.dim { "It is not registered, so nothing fires: " (parts::command("arx register --config arx.yaml")) } }

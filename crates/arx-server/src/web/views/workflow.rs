@@ -8,7 +8,7 @@ use arx_journal::registrations::Registration;
 use arx_journal::{Fire, JournalError, Reader, RunFilter, Stop, WorkflowVersion, World};
 use arx_policy::Policy;
 use arx_types::{Digest, RunStatus};
-use arx_workflow::bundle::{self, Manifest};
+use arx_workflow::bundle::{self, Manifest, Schedule};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::Page;
 use super::permission::{self, Permission};
 use super::run::RunView;
+use crate::daemon::Handle;
 use crate::web::times::At;
 
 /// Fire times that are shown.
@@ -29,20 +30,22 @@ const KNOWN_MAX: usize = 4096;
 pub(crate) struct Known {
     pub(crate) manifest: Manifest,
     pub(crate) policy: Option<Policy>,
+    /// The schedule by which it runs here.
+    schedule: Option<Schedule>,
     timetable: Option<Timetable>,
     /// The next time of the schedule that was computed last.
     next: Mutex<Option<(Timestamp, Timestamp)>>,
 }
 
 impl Known {
-    fn of(version: &WorkflowVersion) -> Option<Self> {
+    fn of(version: &WorkflowVersion, daemon: &Handle) -> Option<Self> {
         let specs = permission::specs();
         let catalogue: Vec<_> = specs.iter().map(|spec| (spec.name, spec.operations)).collect();
         let manifest = bundle::parse("arx.yaml", &version.manifest, &catalogue).ok()?;
         let policy = Policy::compile(&manifest.policy, &manifest.bound()).ok();
-        let timetable =
-            manifest.schedule.as_ref().and_then(|schedule| Timetable::new(schedule).ok());
-        Some(Self { manifest, policy, timetable, next: Mutex::new(None) })
+        let schedule = manifest.schedule.as_ref().map(|own| daemon.schedule(own));
+        let timetable = schedule.as_ref().and_then(|schedule| Timetable::new(schedule).ok());
+        Some(Self { manifest, policy, schedule, timetable, next: Mutex::new(None) })
     }
 
     /// The next times of its schedule.
@@ -67,12 +70,17 @@ impl Known {
 }
 
 /// Versions that were understood before; a version never changes.
-#[derive(Default)]
 pub(crate) struct Library {
+    daemon: Handle,
     known: Mutex<HashMap<Digest, Option<Arc<Known>>>>,
 }
 
 impl Library {
+    /// An empty one, for the schedules of this daemon.
+    pub(crate) fn new(daemon: Handle) -> Self {
+        Self { daemon, known: Mutex::default() }
+    }
+
     /// A version, understood; `None` where this program does not understand it.
     pub(crate) fn version(
         &self,
@@ -83,7 +91,8 @@ impl Library {
         if let Some(known) = lock().get(digest) {
             return Ok(known.clone());
         }
-        let known = reader.workflow_version(digest)?.as_ref().and_then(Known::of).map(Arc::new);
+        let known = reader.workflow_version(digest)?;
+        let known = known.and_then(|version| Known::of(&version, &self.daemon)).map(Arc::new);
         let mut all = lock();
         if all.len() >= KNOWN_MAX {
             all.clear();
@@ -200,6 +209,8 @@ pub(crate) struct ScheduleView {
     pub(crate) overlap: String,
     /// What happens after a downtime: `latest`, `all` or `none`.
     pub(crate) catch_up: String,
+    /// Its own cron expression, where this daemon was told to run everything by another one.
+    pub(crate) instead_of: Option<String>,
     /// The next times.
     pub(crate) next: Vec<At>,
 }
@@ -354,8 +365,10 @@ pub(crate) fn detail(
         policy.limits().iter().map(of).collect()
     });
     let schedule = known.and_then(|known| {
-        let schedule = known.manifest.schedule.as_ref()?;
+        let own = known.manifest.schedule.as_ref()?;
+        let schedule = known.schedule.as_ref()?;
         Some(ScheduleView {
+            instead_of: (schedule.cron != own.cron).then(|| own.cron.clone()),
             cron: schedule.cron.clone(),
             timezone: schedule.timezone.clone(),
             overlap: word(&schedule.overlap),
