@@ -39,6 +39,8 @@ const IDLE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    // Only this function installs one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     idle().await?;
     one_minute().await?;
     parked().await

@@ -11,7 +11,8 @@ mod workflows;
 use arx_types::Role;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
@@ -21,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
+use super::views;
 use super::problem::PROBLEM_JSON;
 use super::routes::{Needs, Table};
 use super::{Problem, Web};
@@ -105,13 +107,28 @@ pub(crate) struct PageParams {
     pub(crate) cursor: Option<String>,
     /// At most so many entries.
     #[param(minimum = 1, maximum = 200, default = 50)]
+    #[serde(default, deserialize_with = "entries")]
     pub(crate) limit: Option<usize>,
 }
+
+/// A number of entries that a page can have.
+fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let asked = Option::<usize>::deserialize(deserializer)?;
+    match asked {
+        Some(0) | Some(ENTRIES_BEYOND..) => {
+            Err(D::Error::custom(format!("`limit` is 1 to {}", views::PAGE_MAX)))
+        }
+        asked => Ok(asked),
+    }
+}
+
+/// The first number of entries that is too many.
+const ENTRIES_BEYOND: usize = views::PAGE_MAX + 1;
 
 impl PageParams {
     /// The cursor, where it is one of this list.
     fn cursor<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
-        let wrong = |_| Problem::bad("the cursor is not one of an earlier answer");
+        let wrong = |_| Problem::unprocessable("the cursor is not one of an earlier answer");
         self.cursor.as_deref().map(|text| text.parse().map_err(wrong)).transpose()
     }
 }

@@ -1,9 +1,11 @@
 //! What requests carry, read strictly: whatever is wrong with it is a problem with its own words.
 
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::guard::BODY_BYTES_MAX;
 use super::{Problem, Web};
@@ -65,10 +67,14 @@ impl<T: DeserializeOwned> FromRequest<Web> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, web: &Web) -> Result<Self, Problem> {
-        match axum::Json::<T>::from_request(request, web).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(error) => Err(Problem::new(error.status(), "ARX-E001", error.body_text())),
-        }
+        // A list of values would pass for an object with these fields in their order.
+        let wrong =
+            |error: JsonRejection| Problem::new(error.status(), "ARX-E001", error.body_text());
+        let axum::Json(object) =
+            axum::Json::<Map<String, Value>>::from_request(request, web).await.map_err(wrong)?;
+        serde_json::from_value(Value::Object(object))
+            .map(Self)
+            .map_err(|error| Problem::unprocessable(format!("the body: {error}")))
     }
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn list(
 
 /// The place that a cursor names.
 pub(crate) fn cursor(text: &str) -> Result<EffectCursor, Problem> {
-    let wrong = || Problem::bad("the cursor is not one of an earlier answer");
+    let wrong = || Problem::unprocessable("the cursor is not one of an earlier answer");
     let (seq, key) = text.split_once('~').ok_or_else(wrong)?;
     Ok(EffectCursor {
         intent_seq: seq.parse().map_err(|_| wrong())?,
