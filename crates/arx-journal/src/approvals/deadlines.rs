@@ -15,14 +15,15 @@ use crate::{JournalError, Reader, Tx};
 pub const DUE_MAX: usize = 200;
 
 impl Reader<'_> {
-    /// Whether anything is due by a time. Three looks into three small indexes.
+    /// Whether anything is due by a time. Three looks into three small indexes, each named: an
+    /// index over all states would have to be read through, once a second.
     pub fn approvals_due(&self, now: Timestamp) -> Result<bool, JournalError> {
         let found = self.row(
-            "SELECT 1 WHERE EXISTS (SELECT 1 FROM approvals \
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM approvals INDEXED BY approvals_open \
                WHERE state IN ('pending', 'approved') AND expires_at <= ?1) \
-             OR EXISTS (SELECT 1 FROM approvals \
+             OR EXISTS (SELECT 1 FROM approvals INDEXED BY approvals_to_remind \
                WHERE state = 'pending' AND remind_at IS NOT NULL AND remind_at <= ?1) \
-             OR EXISTS (SELECT 1 FROM approvals \
+             OR EXISTS (SELECT 1 FROM approvals INDEXED BY approvals_to_escalate \
                WHERE state = 'pending' AND escalate_at IS NOT NULL AND escalate_at <= ?1)",
             [Micros(now)],
             |_| Ok(()),
@@ -37,6 +38,7 @@ impl Tx<'_> {
     pub fn expire_approvals(&mut self) -> Result<Vec<Approval>, JournalError> {
         let sql = format!(
             "UPDATE approvals SET state = 'expired' WHERE n IN (SELECT n FROM approvals \
+             INDEXED BY approvals_open \
              WHERE state IN ('pending', 'approved') AND expires_at <= ?1 \
              ORDER BY expires_at LIMIT ?2) RETURNING {COLUMNS}"
         );
@@ -48,7 +50,7 @@ impl Tx<'_> {
     pub fn escalate_approvals(&mut self) -> Result<Vec<Approval>, JournalError> {
         let now = Micros(self.now());
         let sql = format!(
-            "SELECT {COLUMNS} FROM approvals WHERE state = 'pending' \
+            "SELECT {COLUMNS} FROM approvals INDEXED BY approvals_to_escalate WHERE state = 'pending' \
              AND escalate_at IS NOT NULL AND escalate_at <= ?1 AND expires_at > ?1 \
              ORDER BY escalate_at LIMIT ?2"
         );
@@ -75,6 +77,7 @@ impl Tx<'_> {
     pub fn remind_approvals(&mut self) -> Result<Vec<Approval>, JournalError> {
         let sql = format!(
             "UPDATE approvals SET remind_at = NULL WHERE n IN (SELECT n FROM approvals \
+             INDEXED BY approvals_to_remind \
              WHERE state = 'pending' AND remind_at IS NOT NULL AND remind_at <= ?1 \
              AND expires_at > ?1 ORDER BY remind_at LIMIT ?2) RETURNING {COLUMNS}"
         );
