@@ -1,6 +1,7 @@
 //! What a message says, in the two forms that are sent.
 
 use arx_journal::{Notification, NotificationKind};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -55,7 +56,7 @@ pub(super) fn slack(message: &Notification, payload: &Value, base: &Url) -> Valu
             word(payload, "requester"),
             payload.get("quorum").and_then(Value::as_u64).unwrap_or(1),
             asked.join(", "),
-            word(payload, "expires_at"),
+            to_the_second(&word(payload, "expires_at")),
         ))));
     }
     // A link and no button: a button of Slack reports back, and would look as if it decided.
@@ -106,6 +107,10 @@ fn headline(kind: NotificationKind, payload: &Value) -> String {
 fn word(of: &Value, field: &str) -> String {
     let text = of.get(field).and_then(Value::as_str).unwrap_or_default();
     text.chars().filter(|c| !c.is_control()).take(FIELD_CHARS_MAX).collect()
+}
+
+fn to_the_second(at: &str) -> String {
+    at.parse::<Timestamp>().map_or_else(|_| at.to_owned(), |at| format!("{at:.0}"))
 }
 
 fn section(text: &str) -> Value {

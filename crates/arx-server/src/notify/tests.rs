@@ -163,7 +163,7 @@ impl Fixture {
             "requester": "<!channel> *bold*",
             "approvers": ["role:approver"],
             "quorum": 2,
-            "expires_at": "2026-01-02T00:00:00Z",
+            "expires_at": "2026-01-02T00:00:00.123456Z",
             "n_actions": 7,
             "actions": [{ "operation": "pagerduty.incidents:create", "effect": "demo/a&b/1", "risk": 85 }],
         });
@@ -206,6 +206,7 @@ async fn a_request_is_told_once_to_each_with_a_link_and_no_markup() {
     assert!(all.contains("demo/a&amp;b/1, risk 85") && all.contains("and 6 more"), "{all}");
     assert!(all.contains("&lt;!channel&gt;") && !all.contains("<!"), "{all}");
     assert!(!all.contains(" *bold*"), "{all}");
+    assert!(all.contains("needs 2 of role:approver, until 2026-01-02T00:00:00Z"), "{all}");
     assert!(!all.contains("\"button\"") && !all.contains("\"actions\""), "a link, no button");
     let body = fixture.webhook.body(0);
     assert_eq!((&body["kind"], &body["url"]), (&json!("approval_requested"), &json!(page)));
