@@ -59,17 +59,26 @@ impl Look {
         reader: &Reader<'_>,
         filter: &LeafFilter,
     ) -> Result<Search, JournalError> {
-        let text = self.text.as_ref().map(|text| text.to_lowercase());
-        reader.search_leaves(filter, LOOK_MAX, |stored| self.fits(stored, text.as_deref()))
+        let written = Written {
+            workflow: self.workflow.as_ref().map(|name| field("name", name)),
+            actor: self.actor.as_ref().map(|actor| field("actor", actor)),
+            text: self.text.as_ref().map(|text| text.to_lowercase()),
+        };
+        reader.search_leaves(filter, LOOK_MAX, |stored| self.fits(stored, &written))
     }
 
-    fn fits(&self, stored: &StoredLeaf, text: Option<&str>) -> bool {
-        if let Some(text) = text {
-            // As it stands in the leaf; a leaf is decoded only when it may be wanted.
-            let bytes = String::from_utf8_lossy(&stored.bytes).to_lowercase();
-            if !bytes.contains(text) {
-                return false;
-            }
+    fn fits(&self, stored: &StoredLeaf, written: &Written) -> bool {
+        let bytes = String::from_utf8_lossy(&stored.bytes);
+        let has = |wanted: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| bytes.contains(wanted.as_str()))
+        };
+        let has_text = || {
+            let wanted = written.text.as_ref();
+            wanted.is_none_or(|text| bytes.to_lowercase().contains(text.as_str()))
+        };
+        // A leaf is decoded only where its bytes say that it may be wanted.
+        if !has(&written.workflow) || !has(&written.actor) || !has_text() {
+            return false;
         }
         if self.workflow.is_none() && self.actor.is_none() {
             return true;
@@ -81,6 +90,18 @@ impl Look {
         self.workflow.as_ref().is_none_or(of_workflow)
             && self.actor.as_ref().is_none_or(|wanted| leaf.actor == *wanted)
     }
+}
+
+/// What is looked for, as it stands in a leaf's bytes.
+struct Written {
+    workflow: Option<String>,
+    actor: Option<String>,
+    text: Option<String>,
+}
+
+/// A field as canonical JSON has it: no space, and strings escaped as `serde_json` does.
+fn field(name: &str, value: &str) -> String {
+    format!("\"{name}\":{}", serde_json::Value::from(value))
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]

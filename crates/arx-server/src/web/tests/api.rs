@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::site::{Site, WORKFLOW, ask};
+use super::site::{HOSTILE, Site, WORKFLOW, ask};
 
 #[test]
 fn the_description_is_committed() {
@@ -146,8 +146,16 @@ async fn a_list_is_read_by_page_to_its_end() {
         }
     }
     assert_eq!(seen, all);
-    let found = site.call(Method::GET, "/api/v1/audit/leaves?text=ONERROR", &token, None).await;
-    assert!(seqs(&found.json()).len() < all.len());
+    let found = async |query: &str| {
+        let path = format!("/api/v1/audit/leaves?{query}");
+        seqs(&site.call(Method::GET, &path, &token, None).await.json())
+    };
+    assert!(found("text=ONERROR").await.len() < all.len());
+    assert_eq!(found("text=found-nowhere").await, [0_u64; 0]);
+    assert_eq!(found("actor=nobody").await, [0_u64; 0]);
+    let hostile: String = url::form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect();
+    let by_hostile = found(&format!("actor={hostile}&workflow={WORKFLOW}")).await;
+    assert!(by_hostile.len() >= 4 && by_hostile.len() < all.len(), "{by_hostile:?}");
 }
 
 fn seqs(page: &Value) -> Vec<u64> {

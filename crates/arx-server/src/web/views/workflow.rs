@@ -30,6 +30,7 @@ const KNOWN_MAX: usize = 4096;
 pub(crate) struct Known {
     pub(crate) manifest: Manifest,
     pub(crate) policy: Option<Policy>,
+    permissions: Vec<Permission>,
     /// The schedule by which it runs here.
     schedule: Option<Schedule>,
     timetable: Option<Timetable>,
@@ -45,7 +46,8 @@ impl Known {
         let policy = Policy::compile(&manifest.policy, &manifest.bound()).ok();
         let schedule = manifest.schedule.as_ref().map(|own| daemon.schedule(own));
         let timetable = schedule.as_ref().and_then(|schedule| Timetable::new(schedule).ok());
-        Some(Self { manifest, policy, schedule, timetable, next: Mutex::new(None) })
+        let permissions = policy.as_ref().map(permission::all).unwrap_or_default();
+        Some(Self { manifest, policy, permissions, schedule, timetable, next: Mutex::new(None) })
     }
 
     /// The next times of its schedule.
@@ -379,7 +381,7 @@ pub(crate) fn detail(
     Ok(Some(WorkflowDetail {
         understood: known.is_some(),
         schedule,
-        permissions: policy.map(permission::all).unwrap_or_default(),
+        permissions: known.map(|known| known.permissions.clone()).unwrap_or_default(),
         limits: limits.unwrap_or_default(),
         approvals: policy.map(|policy| {
             let def = policy.def();
