@@ -22,9 +22,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
-use super::views;
 use super::problem::PROBLEM_JSON;
 use super::routes::{Needs, Table};
+use super::views;
 use super::{Problem, Web};
 
 /// What may go wrong with any operation.
