@@ -164,6 +164,45 @@ async fn whoever_guesses_waits_ever_longer_and_learns_nothing() {
 }
 
 #[tokio::test]
+async fn many_at_once_are_no_way_around_the_limit() {
+    let (fixture, _) = Fixture::with_ada().await;
+    let attempts = (0..20).map(|_| fixture.try_as("ada", "wrong password"));
+    let judged = futures_util::future::join_all(attempts).await;
+    let n_wrong = judged.iter().filter(|one| one.as_ref().is_err_and(|e| e == WRONG)).count();
+    assert_eq!(n_wrong, 5);
+}
+
+#[tokio::test]
+async fn an_address_that_tries_many_names_waits_too() {
+    let (fixture, _) = Fixture::with_ada().await;
+    for n in 0..20 {
+        fixture.try_as(&format!("name{n}"), "wrong password").await.unwrap_err();
+        // One account is no way to forget what failed for others.
+        assert!(n > 18 || fixture.try_as("ada", RIGHT).await.is_ok(), "{n}");
+    }
+    assert!(fixture.try_as("ada", RIGHT).await.unwrap_err().contains("too many attempts"));
+    let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+    assert!(fixture.identity.sign_in("ada", RIGHT.into(), elsewhere).await.is_ok());
+}
+
+#[test]
+fn one_customer_has_one_address_and_a_flood_forgets_the_least() {
+    let (attempts, now) = (Attempts::new(), Timestamp::from_second(1_767_225_600).unwrap());
+    let address = |n: u128| IpAddr::from(std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) | n));
+    let tries = |name: &str, from: IpAddr| attempts.begin(name, from, now).is_ok();
+    // The last 64 bits are the customer's own.
+    assert!((0..20).all(|n| tries(&format!("name{n}"), address(n))));
+    assert!(!tries("another", address(99)));
+    assert!(tries("another", address(1 << 64)));
+    assert!((0..5).all(|n| tries("ada", address((2 + n) << 64))));
+    assert!(!tries("ada", address(8 << 64)));
+    for n in 0..10_100_u128 {
+        attempts.begin(&format!("flood{n}"), address((100 + n) << 64), now).unwrap();
+    }
+    assert!(!tries("ada", address(9 << 64)), "what failed often is remembered");
+}
+
+#[tokio::test]
 async fn a_clock_that_was_set_back_lets_nobody_wait_for_it() {
     let (fixture, _) = Fixture::with_ada().await;
     for _ in 0..5 {
