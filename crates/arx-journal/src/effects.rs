@@ -138,6 +138,10 @@ pub(crate) const COLUMNS: &str = "world, key, run, workflow, operation, params_s
                        result, detail, covered_by, attempts, intent_at, intent_seq, settled_at, \
                        outcome_seq";
 
+const NEED_ATTENTION: &str = "state IN ('intended', 'unknown') AND covered_by IS NULL \
+                              AND (state = 'unknown' OR (SELECT ended_at IS NOT NULL \
+                              OR status = 'needs_attention' FROM runs WHERE runs.id = effects.run))";
+
 pub(crate) fn read_effect(row: &Row<'_>) -> rusqlite::Result<Effect> {
     Ok(Effect {
         world: row.get::<_, Text<World>>(0)?.0,
@@ -338,12 +342,25 @@ impl Reader<'_> {
     /// The effects that a human must decide: unknown ones, and intents that were left behind by a
     /// run that has ended or waits for attention. Covered ones are decided with their cover.
     pub fn effects_needing_attention(&self) -> Result<Vec<Effect>, JournalError> {
+        self.first_effects_needing_attention(EFFECTS_LISTED_MAX)
+    }
+
+    /// The oldest of these, at most so many.
+    pub fn first_effects_needing_attention(
+        &self,
+        at_most: usize,
+    ) -> Result<Vec<Effect>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM effects WHERE state IN ('intended', 'unknown') \
-             AND covered_by IS NULL AND (state = 'unknown' OR ((SELECT ended_at IS NOT NULL OR status = \
-             'needs_attention' FROM runs WHERE runs.id = effects.run))) \
-             ORDER BY intent_seq, key LIMIT ?1"
+            "SELECT {COLUMNS} FROM effects WHERE {NEED_ATTENTION} ORDER BY intent_seq, key LIMIT ?1"
         );
-        self.rows(&sql, [signed(EFFECTS_LISTED_MAX as u64)], read_effect)
+        let at_most = at_most.min(EFFECTS_LISTED_MAX);
+        self.rows(&sql, [signed(at_most as u64)], read_effect)
+    }
+
+    /// How many there are, counted no further than `at_most`.
+    pub fn n_effects_needing_attention(&self, at_most: u32) -> Result<u32, JournalError> {
+        let sql =
+            format!("SELECT count(*) FROM (SELECT 1 FROM effects WHERE {NEED_ATTENTION} LIMIT ?1)");
+        Ok(self.row(&sql, [at_most], |row| row.get(0))?.unwrap_or(0))
     }
 }

@@ -5,13 +5,13 @@
 mod tests;
 
 use arx_audit::{Hash, tree};
-use arx_types::{ApprovalId, EffectKey, EffectState, RunId, RunStatus};
+use arx_types::{ApprovalId, EffectKey, EffectState, Operation, RunId, RunStatus};
 use jiff::Timestamp;
 use rusqlite::params;
 use rusqlite::params_from_iter;
 
 use crate::approvals::{self, read_approval};
-use crate::column::{Bytes32, Micros, Worded, signed, unsigned};
+use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
 use crate::conditions::Conditions;
 use crate::effects::{self, read_effect};
 use crate::{
@@ -182,6 +182,18 @@ impl Reader<'_> {
                 PAGE_MAX,
             );
         self.rows(&sql, params_from_iter(values), read_approval)
+    }
+
+    /// How many actions an approval asks for, and what the first of them would call.
+    pub fn approval_size(&self, id: &ApprovalId) -> Result<(u64, Option<Operation>), JournalError> {
+        let sql = "SELECT count(*), min(CASE WHEN approval_actions.n = 0 THEN operation END) \
+                   FROM approval_actions JOIN approvals ON approvals.n = approval \
+                   WHERE approvals.id = ?1";
+        let size = self.row(sql, [id.as_str()], |row| {
+            let operation = row.get::<_, Option<Text<Operation>>>(1)?;
+            Ok((unsigned(row.get(0)?), operation.map(|operation| operation.0)))
+        })?;
+        Ok(size.unwrap_or((0, None)))
     }
 
     /// A page of effects, the newest intent first.

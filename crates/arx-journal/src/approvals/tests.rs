@@ -195,6 +195,10 @@ fn some_actions_may_be_approved_and_others_denied() {
     assert_eq!(take(&journal, "c"), TakenApproval::Pending { approval: id(1) });
     assert_eq!(vote_on(&journal, 1, "bob", deny(), None), Ok(("used", vec![2])));
     let actions = read(&journal, |reader| reader.approval_actions(&id(1)));
+    let size = read(&journal, |reader| reader.approval_size(&id(1)));
+    let first = actions.first().map(|action| action.action.operation.clone());
+    assert_eq!(size, (actions.len() as u64, first));
+    assert_eq!(read(&journal, |reader| reader.approval_size(&id(99))), (0, None));
     let states: Vec<_> = actions.iter().map(|action| action.state.as_str()).collect();
     assert_eq!(states, ["used", "denied", "denied"]);
     assert_eq!(actions[2].action.preview, packed("c"));

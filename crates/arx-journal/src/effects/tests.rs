@@ -231,6 +231,8 @@ fn an_intent_left_behind_needs_a_human_once_its_run_is_over() {
         write(&journal, move |tx| tx.set_run_status(&run, status)).unwrap();
         let waiting = read(&journal, |reader| reader.effects_needing_attention());
         assert_eq!(waiting.len(), expected, "{status}");
+        let count = read(&journal, |reader| reader.n_effects_needing_attention(9));
+        assert_eq!(count as usize, expected, "{status}");
     }
     use arx_types::RunStatus;
     check(RunStatus::Running, 0);

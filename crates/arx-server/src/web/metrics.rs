@@ -60,7 +60,7 @@ impl Metrics {
 struct Recorded {
     runs: Vec<(RunStatus, u32)>,
     approvals: u32,
-    attention: u64,
+    attention: u32,
     leaves: u64,
 }
 
@@ -79,7 +79,7 @@ fn recorded(reader: &Reader<'_>) -> Result<Recorded, JournalError> {
     Ok(Recorded {
         runs: STATUSES.into_iter().map(count).collect::<Result<_, JournalError>>()?,
         approvals: reader.n_approvals(ApprovalState::Pending, COUNTED_MAX)?,
-        attention: reader.effects_needing_attention()?.len() as u64,
+        attention: reader.n_effects_needing_attention(COUNTED_MAX)?,
         leaves: reader.tree_size()?,
     })
 }
@@ -100,7 +100,11 @@ pub(crate) async fn show(State(web): State<Web>) -> Result<Response, Problem> {
         registry.register(name, help, gauge);
     };
     gauge("approvals_waiting", "Requests that wait for a human", recorded.approvals.into());
-    gauge("effects_needing_attention", "Effects that a human must settle", recorded.attention);
+    gauge(
+        "effects_needing_attention",
+        "Effects that a human must settle",
+        recorded.attention.into(),
+    );
     let daemon = web.app.daemon.status();
     gauge("fires_waiting", "Fires that wait to begin their run", daemon.waiting as u64);
     gauge("workers_busy", "Workers that drive a run", daemon.busy as u64);

@@ -99,7 +99,7 @@ fn table(items: &[ApprovalHead], now: Timestamp) -> Markup {
                     @if approval.n_actions > 1 { div.sub { "and " (text::count(approval.n_actions - 1, "more action")) } }
                 }
                 td { (parts::workflow_link(&approval.workflow)) div.sub { (parts::run_link(&approval.run)) } }
-                td { @match approval.risk { Some(risk) => (risk), None => span.dim { "—" } } }
+                td { (approval.severity.to_lowercase()) }
                 td { (times::ago(approval.requested_at.0, now)) div.sub { "by " (approval.requester) } }
                 td.nowrap { (times::ago(approval.expires_at.0, now)) }
             } } }

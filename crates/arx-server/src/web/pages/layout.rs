@@ -38,14 +38,14 @@ impl Shell {
         let (waiting, attention) = web
             .read(|reader| {
                 let waiting = reader.n_approvals(ApprovalState::Pending, COUNT_MAX + 1)?;
-                Ok((waiting, reader.effects_needing_attention()?.len()))
+                Ok((waiting, reader.n_effects_needing_attention(COUNT_MAX + 1)?))
             })
             .await?;
         Ok(Self {
             caller: Some(asker.0.clone()),
             world: web.app.world.to_string(),
             n_waiting: Count::of(waiting),
-            n_attention: Count::of(u32::try_from(attention).unwrap_or(u32::MAX)),
+            n_attention: Count::of(attention),
         })
     }
 

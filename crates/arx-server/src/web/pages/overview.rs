@@ -108,7 +108,7 @@ pub(super) fn waiting_line(approval: &ApprovalHead, now: Timestamp) -> Markup {
                 }
                 div.small.dim {
                     (approval.workflow) " · asked by " (approval.requester)
-                    @if let Some(risk) = approval.risk { " · risk " (risk) }
+                    " · " (approval.severity.to_lowercase()) " risk"
                 }
             }
             div.small.dim {

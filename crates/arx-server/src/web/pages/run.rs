@@ -60,9 +60,7 @@ pub(super) async fn show(
             };
             let mut approvals = Vec::new();
             for approval in reader.approvals(Some(&of), None)?.iter().take(20) {
-                if let Some(detail) = approval::detail(reader, &approval.id, now)? {
-                    approvals.push(detail.head);
-                }
+                approvals.push(approval::head(reader, approval, now)?);
             }
             Ok(Some(Seen {
                 leaves: reader.leaves_of_run(&of, after, TIMELINE + 1)?,

@@ -37,8 +37,8 @@ pub(crate) struct ApprovalHead {
     pub(crate) n_actions: u64,
     /// What it asks for first, such as `pagerduty.incidents:create`.
     pub(crate) operation: Option<String>,
-    /// The highest risk score among its actions.
-    pub(crate) risk: Option<u8>,
+    /// The highest risk class among its actions: `LOW`, `MEDIUM`, `HIGH` or `CRITICAL`.
+    pub(crate) severity: String,
 }
 
 /// A request with everything that a human needs for deciding.
@@ -126,8 +126,14 @@ pub(crate) fn state(approval: &Approval, now: Timestamp) -> ApprovalState {
     }
 }
 
-fn head(approval: &Approval, actions: &[ApprovalAction], now: Timestamp) -> ApprovalHead {
-    ApprovalHead {
+/// A request without its actions, which may be many.
+pub(crate) fn head(
+    reader: &Reader<'_>,
+    approval: &Approval,
+    now: Timestamp,
+) -> Result<ApprovalHead, JournalError> {
+    let (n_actions, operation) = reader.approval_size(&approval.id)?;
+    Ok(ApprovalHead {
         id: approval.id.to_string(),
         run: approval.run.to_string(),
         workflow: approval.workflow.clone(),
@@ -137,10 +143,10 @@ fn head(approval: &Approval, actions: &[ApprovalAction], now: Timestamp) -> Appr
         quorum: approval.quorum,
         requested_at: approval.requested_at.into(),
         expires_at: approval.expires_at.into(),
-        n_actions: actions.len() as u64,
-        operation: actions.first().map(|action| action.action.operation.to_string()),
-        risk: actions.iter().filter_map(risk).map(|risk| risk.score).max(),
-    }
+        n_actions,
+        operation: operation.map(|operation| operation.to_string()),
+        severity: approval.severity.to_string(),
+    })
 }
 
 fn risk(action: &ApprovalAction) -> Option<RiskView> {
@@ -212,7 +218,7 @@ pub(crate) fn list(
     let page = Page::cut(found, limit, |approval| approval.id.to_string());
     let mut items = Vec::with_capacity(page.items.len());
     for approval in &page.items {
-        items.push(head(approval, &reader.approval_actions(&approval.id)?, now));
+        items.push(head(reader, approval, now)?);
     }
     Ok(Page { items, next: page.next })
 }
@@ -227,7 +233,7 @@ pub(crate) fn detail(
     let actions = reader.approval_actions(id)?;
     let votes = reader.votes(id)?;
     Ok(Some(ApprovalDetail {
-        head: head(&approval, &actions, now),
+        head: head(reader, &approval, now)?,
         actions: actions.iter().map(|one| action(one, &votes)).collect(),
     }))
 }

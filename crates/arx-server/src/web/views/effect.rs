@@ -101,6 +101,6 @@ pub(crate) fn cursor(text: &str) -> Result<EffectCursor, Problem> {
 
 /// The effects that a human must settle.
 pub(crate) fn attention(reader: &Reader<'_>) -> Result<Vec<EffectView>, JournalError> {
-    let found = reader.effects_needing_attention()?;
-    Ok(found.iter().take(ATTENTION_MAX).map(EffectView::of).collect())
+    let found = reader.first_effects_needing_attention(ATTENTION_MAX)?;
+    Ok(found.iter().map(EffectView::of).collect())
 }

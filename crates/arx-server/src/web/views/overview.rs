@@ -124,7 +124,6 @@ pub(crate) fn read(
 ) -> Result<Overview, JournalError> {
     let pending = Some(ApprovalState::Pending);
     let attention = effect::attention(reader)?;
-    let n_attention = u32::try_from(attention.len()).unwrap_or(u32::MAX);
     let n_runs = |status| Ok::<_, JournalError>(Count::of(reader.n_runs(status, COUNT_MAX + 1)?));
     let newest = run::Asked { limit: SHOWN, ..run::Asked::default() };
     let stops = reader.stops()?;
@@ -133,7 +132,7 @@ pub(crate) fn read(
         waiting: approval::list(reader, pending, None, SHOWN, now)?.items,
         n_waiting: Count::of(reader.n_approvals(ApprovalState::Pending, COUNT_MAX + 1)?),
         attention: attention.into_iter().take(SHOWN).collect(),
-        n_attention: Count::of(n_attention),
+        n_attention: Count::of(reader.n_effects_needing_attention(COUNT_MAX + 1)?),
         runs: run::list(reader, &newest)?.items,
         n_running: n_runs(RunStatus::Running)?,
         n_parked: n_runs(RunStatus::Parked)?,
