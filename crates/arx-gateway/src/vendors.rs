@@ -7,11 +7,14 @@ use std::time::Duration;
 use arx_journal::Journal;
 use jiff::Timestamp;
 use serde_json::Value;
+use url::Url;
 
 use crate::cache::JournalCache;
 use crate::connector::{Call, CallError, Connector, ConnectorSpec, EndpointError};
 use crate::credentials::{Environment, Variables};
-use crate::http::{Budget, GovernedHttp, Health, RateLimit, is_loopback};
+use crate::http::{
+    Budget, Client, GovernedHttp, Health, RateLimit, client_for, describe, is_loopback,
+};
 use crate::permit::Permit;
 
 /// What `arx.yaml` says of one connector.
@@ -86,10 +89,14 @@ pub struct VendorReading {
     pub health: Health,
 }
 
-/// The rate budgets of this process, one for each vendor host, shared by every run.
+/// The rate budgets of this process, one for each vendor host, shared by every run, and the
+/// connections that they are spent on.
 #[derive(Clone, Default)]
 pub struct Budgets {
     by_host: Arc<Mutex<BudgetsByHost>>,
+    /// By whether they use TLS: reading the trust store anew for each run would cost more than the
+    /// run.
+    clients: Arc<Mutex<BTreeMap<bool, Client>>>,
 }
 
 impl Budgets {
@@ -99,6 +106,20 @@ impl Budgets {
             .entry((spec.name, host.to_owned()))
             .or_insert_with(|| (spec.title, Arc::new(Budget::new(limit, spec.in_flight_max))));
         Arc::clone(budget)
+    }
+
+    fn client(&self, base: &Url) -> Result<Client, EndpointError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_tls = base.scheme() != "http";
+        if let Some(client) = clients.get(&is_tls) {
+            return Ok(client.clone());
+        }
+        let client = client_for(base).map_err(|error| EndpointError {
+            variable: "SSL_CERT_FILE",
+            problem: format!("or the system's trust store cannot be used: {}", describe(&error)),
+        })?;
+        clients.insert(is_tls, client.clone());
+        Ok(client)
     }
 
     /// How it stands with every vendor that was asked anything.
@@ -156,12 +177,14 @@ impl Vendor {
         let limit = binding.rate.or(spec.rate.filter(|_| documented));
         let authority = format!("{host}:{}", endpoint.base.port_or_known_default().unwrap_or(0));
         let budget = budgets.get(spec, &authority, limit);
+        let client = budgets.client(&endpoint.base).map_err(endpoint_error)?;
         let http = GovernedHttp::new(
             Arc::clone(&binding.connector),
             endpoint,
             &variables,
             secrets,
             budget,
+            client,
             journal.clone(),
         )
         .map_err(endpoint_error)?;

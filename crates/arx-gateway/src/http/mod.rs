@@ -153,16 +153,13 @@ impl GovernedHttp {
         variables: &Variables,
         secrets: Secrets,
         budget: Arc<Budget>,
+        client: Client,
         journal: Journal,
     ) -> Result<Self, EndpointError> {
         let user = match &endpoint.auth {
             Auth::Basic { user, .. } => variables.get(user).map(str::to_owned),
             Auth::Authorization { .. } | Auth::ClientCredentials { .. } => None,
         };
-        let client = client_for(&endpoint.base).map_err(|error| EndpointError {
-            variable: "SSL_CERT_FILE",
-            problem: format!("or the system's trust store cannot be used: {}", describe(&error)),
-        })?;
         Ok(Self {
             connector,
             endpoint,
