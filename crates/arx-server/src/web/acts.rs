@@ -14,7 +14,9 @@ use axum::http::StatusCode;
 
 use super::views::workflow;
 use super::{Problem, Web};
-use crate::identity::{Caller, Invitation, JoinError, NewToken, SignInError, TokenError, Via};
+use crate::identity::{
+    Caller, Invitation, JOIN_PATH, JoinError, NewToken, SignInError, TokenError, Via,
+};
 
 /// Casts a vote.
 pub(crate) async fn vote(
@@ -212,7 +214,7 @@ pub(crate) async fn reset_person(
 /// The address that an invitation is given as.
 fn link(web: &Web, made: &Invitation) -> String {
     use secrecy::ExposeSecret as _;
-    format!("{}/join/{}", web.settings.base(), made.secret.expose_secret())
+    format!("{}{JOIN_PATH}{}", web.settings.base(), made.secret.expose_secret())
 }
 
 /// Makes a token for whoever asks.

@@ -25,6 +25,19 @@
     }
   };
 
+  // What needs a script is shown once there is one.
+  const reveal = (part) => {
+    for (const shown of part.querySelectorAll("[data-js]")) shown.hidden = false;
+  };
+
+  // A part without what changes by itself.
+  const shape = (part) => {
+    const copy = part.cloneNode(true);
+    reveal(copy);
+    for (const time of copy.querySelectorAll("time")) time.textContent = "";
+    return copy.innerHTML;
+  };
+
   // Puts the newest form of marked parts of this page in their place.
   let busy = false, again = false;
   const refresh = async () => {
@@ -38,8 +51,9 @@
           const other = fresh.getElementById(part.id);
           // Nothing changes under somebody who is typing or choosing in it.
           if (!other || part.contains(document.activeElement) && part.querySelector("form")) continue;
-          if (other.innerHTML !== part.innerHTML) {
+          if (shape(other) !== shape(part)) {
             part.replaceChildren(...other.childNodes);
+            reveal(part);
             part.classList.remove("flash"); void part.offsetWidth; part.classList.add("flash");
           }
         }
@@ -100,7 +114,7 @@
   };
 
   document.addEventListener("DOMContentLoaded", () => {
-    for (const shown of document.querySelectorAll("[data-js]")) shown.hidden = false;
+    reveal(document);
     document.addEventListener("click", async (event) => {
       const button = event.target.closest("button");
       if (!button) return;

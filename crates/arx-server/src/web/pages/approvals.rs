@@ -192,7 +192,7 @@ fn one(detail: &ApprovalDetail, action: &ActionView, may: bool) -> Markup {
                         input type="checkbox" name="action" value=(action.n) form="vote" checked;
                     }
                     span {
-                        h2 #(id) { (action.n + 1) ". " (text::shortened(about(action), 110)) }
+                        strong.h2 #(id) { (action.n + 1) ". " (text::shortened(about(action), 110)) }
                         span.small.dim { (action.operation)
                             @if let Some(risk) = &action.risk { " · risk " (risk.score) " " (risk.class) }
                             " · " (yes) " of " (detail.head.quorum) " yes" }

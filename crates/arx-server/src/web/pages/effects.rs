@@ -91,7 +91,7 @@ fn table(effects: &[EffectView], now: Timestamp, settling: bool) -> Markup {
     html! {
         div.scroll { table.cards {
             caption.hidden { "Effects, the newest intent first" }
-            thead { tr { th scope="col" { "State" } th scope="col" { "Effect" } th scope="col" { "Operation" } th scope="col" { "Run" } th scope="col" { "Intended" } th scope="col" { "" } } }
+            thead { tr { th scope="col" { "State" } th scope="col" { "Effect" } th scope="col" { "Operation" } th scope="col" { "Run" } th scope="col" { "Intended" } th scope="col" { span.hidden { "Act" } } } }
             tbody { @for effect in effects { tr {
                 td { (parts::status(&effect.state)) }
                 th scope="row" { (effect.effect)

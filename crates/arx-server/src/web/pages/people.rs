@@ -130,7 +130,7 @@ fn token_table(
             @else {
                 div.scroll { table.cards {
                     caption.hidden { "API tokens, the newest first" }
-                    thead { tr { th scope="col" { "For" } @if with_person { th scope="col" { "Of" } } th scope="col" { "May" } th scope="col" { "Ends" } th scope="col" { "Last used" } th scope="col" { "" } } }
+                    thead { tr { th scope="col" { "For" } @if with_person { th scope="col" { "Of" } } th scope="col" { "May" } th scope="col" { "Ends" } th scope="col" { "Last used" } th scope="col" { span.hidden { "Act" } } } }
                     tbody { @for token in tokens { tr {
                         th scope="row" { (token.label) div.sub { code { (parts::short(&token.id)) } } }
                         @if with_person { td { (token.person) } }
