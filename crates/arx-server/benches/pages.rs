@@ -4,12 +4,7 @@
 //! `cargo bench -p arx-server --bench pages` makes the record, asks each page, and fails where one
 //! takes longer than it may. A directory given with `-- --state DIR` keeps the record for the next
 //! time; `-- --runs N` makes a shorter one.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a bench that cannot measure stops"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot measure stops")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
