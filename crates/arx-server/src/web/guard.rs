@@ -90,8 +90,7 @@ impl From<Problem> for Refusal {
 async fn pass(post: &Post, mut request: Request) -> Result<(Request, Option<Caller>), Refusal> {
     let Post { web, rule } = post;
     let changes = !matches!(rule.method, Method::GET | Method::HEAD);
-    let from_loopback =
-        request.extensions().get::<Peer>().is_some_and(|peer| peer.0.ip().is_loopback());
+    let from_loopback = is_from_loopback(&request);
     let role = match rule.needs {
         Needs::Nothing => return Ok((request, None)),
         Needs::ViewerOrLoopback if from_loopback => return Ok((request, None)),
@@ -127,6 +126,25 @@ async fn pass(post: &Post, mut request: Request) -> Result<(Request, Option<Call
     }
     request.extensions_mut().insert(caller.clone());
     Ok((request, Some(caller)))
+}
+
+/// Whether somebody asks on this very machine, and not through a proxy on it: whoever that asks for
+/// is elsewhere.
+fn is_from_loopback(request: &Request) -> bool {
+    let headers = request.headers();
+    let is_forwarded = ["forwarded", "via", "x-forwarded-for", "x-real-ip"]
+        .into_iter()
+        .any(|name| headers.contains_key(name));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let url = url::Url::parse(&format!("http://{host}/")).ok();
+    let names_loopback = match url.as_ref().and_then(url::Url::host) {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let peer = request.extensions().get::<Peer>();
+    names_loopback && !is_forwarded && peer.is_some_and(|peer| peer.0.ip().is_loopback())
 }
 
 fn a(role: Role) -> &'static str {

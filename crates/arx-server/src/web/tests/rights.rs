@@ -169,9 +169,16 @@ async fn metrics_are_for_viewers_and_for_this_machine() {
     assert!(answer.text.contains("arx_runs{status=\"parked\"} 1"), "{}", answer.text);
     assert!(answer.text.contains("arx_approvals_waiting 1"));
     assert!(answer.text.contains("arx_http_request_seconds_bucket"));
-    let mut request = ask(Method::GET, "/metrics");
     let local: std::net::SocketAddr = "127.0.0.1:9".parse().unwrap();
-    request.extensions_mut().unwrap().insert(crate::web::Peer(local));
-    let answer = site.send(request.body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.status, StatusCode::OK);
+    for (header, expected) in [
+        (("accept", "*/*"), StatusCode::OK),
+        // A proxy on this machine asks for somebody who may be anywhere.
+        (("x-forwarded-for", "192.0.2.7"), StatusCode::UNAUTHORIZED),
+        (("forwarded", "for=192.0.2.7"), StatusCode::UNAUTHORIZED),
+    ] {
+        let mut request = ask(Method::GET, "/metrics").header(header.0, header.1);
+        request.extensions_mut().unwrap().insert(crate::web::Peer(local));
+        let answer = site.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, expected, "{header:?}");
+    }
 }
