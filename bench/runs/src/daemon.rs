@@ -1,7 +1,8 @@
 //! What the daemon costs: its memory while it idles, a thousand workflows that fire in one minute,
 //! and a start over ten thousand parked approvals.
 //!
-//! `cargo run --release -p bench-runs --bin bench-daemon`, after `cargo build --release -p arx`.
+//! `cargo run --release -p bench-runs --bin bench-daemon -- [idle|minute|parked]`, after
+//! `cargo build --release -p arx`.
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 #![expect(clippy::disallowed_types, reason = "a bench starts programs and asks them")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the real time")]
@@ -41,9 +42,18 @@ const IDLE: Duration = Duration::from_secs(10);
 async fn main() -> Result<()> {
     // Only this function installs one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    idle().await?;
-    one_minute().await?;
-    parked().await
+    let wanted = std::env::args().nth(1);
+    let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
+    if is_wanted("idle") {
+        idle().await?;
+    }
+    if is_wanted("minute") {
+        one_minute().await?;
+    }
+    if is_wanted("parked") {
+        parked().await?;
+    }
+    Ok(())
 }
 
 /// A daemon that is ended with the bench.
