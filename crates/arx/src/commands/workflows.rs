@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use arx_engine::registry::{self, Registered};
 use arx_engine::schedule;
-use arx_journal::{Fire, FireState, Journal, JournalError, Registration, Stop, World};
+use arx_journal::{
+    Fire, FireState, Journal, JournalError, Registration, Stop, WorkflowVersion, World,
+};
 use arx_workflow::bundle::Schedule;
 use clap::Subcommand;
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 use serde_json::{Value, json};
 
 use super::lookup;
@@ -19,6 +21,8 @@ use crate::output::printable;
 
 /// Fires that are shown.
 const FIRES_SHOWN: usize = 20;
+/// Versions that are shown, registered ones and such as were only run.
+const VERSIONS_SHOWN: usize = 10;
 /// Fire times that are shown.
 const TIMES_SHOWN: usize = 5;
 
@@ -34,7 +38,7 @@ enum What {
     /// Show what is registered and when it runs next.
     #[command(after_help = "Example:\n  arx workflows list --json")]
     List,
-    /// Show one workflow: its next times, and what became of the last ones.
+    /// Show one workflow: its versions, next times, and what became of the last ones.
     #[command(after_help = "Example:\n  arx workflows show critical-vuln-escalation")]
     Show {
         /// The workflow's name.
@@ -223,10 +227,11 @@ async fn list(ctx: &Context) -> Result<(), CommandError> {
 async fn show(ctx: &Context, workflow: &str, world: &World) -> Result<(), CommandError> {
     let journal = lookup::journal(ctx)?;
     let (name, of) = (workflow.to_owned(), world.clone());
-    let (registration, fires) = journal
+    let (registration, fires, versions) = journal
         .read(move |reader| {
             let fires = reader.fires(&name, &of, None, FIRES_SHOWN)?;
-            Ok::<_, JournalError>((reader.registration(&name)?, fires))
+            let versions = reader.versions(&name, VERSIONS_SHOWN)?;
+            Ok::<_, JournalError>((reader.registration(&name)?, fires, versions))
         })
         .await?;
     let registration = registration.ok_or_else(|| {
@@ -237,6 +242,14 @@ async fn show(ctx: &Context, workflow: &str, world: &World) -> Result<(), Comman
         let mut document = known.json(ctx);
         if let Some(fields) = document.as_object_mut() {
             fields.insert("fires".to_owned(), fires.iter().map(fire_json).collect());
+            let version = |(version, since): &(WorkflowVersion, Timestamp)| {
+                json!({
+                    "version": version.digest,
+                    "policy_version": version.policy_version,
+                    "since": since,
+                })
+            };
+            fields.insert("versions".to_owned(), versions.iter().map(version).collect());
         }
         ctx.output().document(&document);
         return Ok(());
@@ -252,6 +265,11 @@ async fn show(ctx: &Context, workflow: &str, world: &World) -> Result<(), Comman
     for (n, time) in known.next(ctx, TIMES_SHOWN).iter().enumerate() {
         let label = if n == 0 { "next" } else { "" };
         text.push_str(&format!("  {label:<5}{}\n", time.strftime("%a %Y-%m-%d %H:%M %Z")));
+    }
+    text.push_str("\nversions\n");
+    for (version, since) in &versions {
+        let now = if version.digest == known.registration.version { "  registered" } else { "" };
+        text.push_str(&format!("  {since:.0}  {}{now}\n", version.digest.short()));
     }
     if !fires.is_empty() {
         text.push_str("\nlast fires\n");

@@ -188,6 +188,7 @@ fn a_registered_workflow_is_paused_fired_and_taken_off() {
     workflows(&["run", name]).code(0);
     assert_eq!(shown()["fires"][0]["state"], "waiting");
     assert_eq!(shown()["fires"][0]["cause"], "person");
+    assert_eq!(shown()["versions"][0]["version"], shown()["version"]);
     workflows(&["unregister", name]).code(0);
     workflows(&["show", name]).code(1).says("not registered");
     home.arx(&["audit", "verify"]).code(0);
