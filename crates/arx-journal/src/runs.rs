@@ -291,8 +291,9 @@ impl Reader<'_> {
     }
 
     /// Runs of a world that may go on by themselves, the oldest first, at most `limit`: those that
-    /// were interrupted, whose process may have died, and parked ones for which people have
-    /// answered. The number stands for the answers so far; it changes with each.
+    /// were interrupted, whose process may have died, and those for which people have answered:
+    /// they decided on what was asked, or settled what nobody could find out. The number stands
+    /// for the answers so far; it changes with each.
     pub fn resumable_runs(
         &self,
         world: &World,
@@ -300,15 +301,21 @@ impl Reader<'_> {
     ) -> Result<Vec<(Run, u64)>, JournalError> {
         let answers = "(SELECT count(*) FROM approvals JOIN votes ON votes.approval = approvals.n \
                        WHERE approvals.run = runs.id) + (SELECT count(*) FROM approvals \
-                       WHERE approvals.run = runs.id AND approvals.state <> 'pending')";
+                       WHERE approvals.run = runs.id AND approvals.state <> 'pending') + \
+                       (SELECT count(*) FROM effects WHERE effects.run = runs.id \
+                       AND settled_at IS NOT NULL)";
+        let undecided =
+            "EXISTS (SELECT 1 FROM approvals WHERE run = runs.id AND state = 'pending')";
+        let decided_in_part = "EXISTS (SELECT 1 FROM approvals JOIN approval_actions AS actions \
+                               ON actions.approval = approvals.n WHERE approvals.run = runs.id \
+                               AND approvals.state = 'pending' AND actions.state = 'approved')";
+        let unsettled = "EXISTS (SELECT 1 FROM effects WHERE run = runs.id \
+                         AND state IN ('intended', 'unknown'))";
         let sql = format!(
-            "SELECT {COLUMNS}, {answers} AS answers FROM runs WHERE world = ?1 AND ended_at IS NULL \
-             AND (status IN ('interrupted', 'running') OR (status = 'parked' AND ( \
-             NOT EXISTS (SELECT 1 FROM approvals WHERE run = runs.id AND state = 'pending') \
-             OR EXISTS (SELECT 1 FROM approvals JOIN approval_actions AS actions \
-             ON actions.approval = approvals.n WHERE approvals.run = runs.id \
-             AND approvals.state = 'pending' AND actions.state = 'approved')))) \
-             ORDER BY n LIMIT ?2"
+            "SELECT {COLUMNS}, {answers} AS answers FROM runs WHERE world = ?1 \
+             AND ended_at IS NULL AND (status IN ('interrupted', 'running') \
+             OR (status = 'parked' AND (NOT {undecided} OR {decided_in_part})) \
+             OR (status = 'needs_attention' AND NOT {unsettled})) ORDER BY n LIMIT ?2"
         );
         self.rows(&sql, params![world.as_str(), signed(limit as u64)], |row| {
             Ok((read_run(row)?, unsigned(row.get("answers")?)))

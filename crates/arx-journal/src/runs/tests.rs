@@ -135,3 +135,37 @@ fn the_last_report_stands() {
     let error = write(&journal, |tx| tx.put_report(&run_id(9), &report("x"))).unwrap_err();
     assert_eq!(error.to_string(), format!("there is no run `{}`", run_id(9)));
 }
+
+#[test]
+fn a_run_goes_on_by_itself_when_nothing_is_left_to_answer() {
+    let fixture = Fixture::new();
+    let (journal, id) = fixture.with_run();
+    let resumable = || {
+        let found = read(&journal, |reader| reader.resumable_runs(&World::live(), 10));
+        found.into_iter().map(|(run, answers)| (run.id, answers)).collect::<Vec<_>>()
+    };
+    for status in [Running, Interrupted, Parked, NeedsAttention] {
+        set(&journal, &id, status).unwrap();
+        assert_eq!(resumable(), [(id.clone(), 0)], "{status}: nothing is asked");
+    }
+    // An effect that nobody could find out stands in the way until somebody says.
+    let run = id.as_str().to_owned();
+    let effect = |state: &'static str| {
+        let run = run.clone();
+        write(&journal, move |tx| {
+            let sql = "INSERT INTO effects (world, key, run, workflow, operation, params_sha256, \
+                       params, state, attempts, intent_at, intent_seq, settled_at) \
+                       VALUES ('live', 'demo/1/1/page', ?1, 'demo', 'a.b', zeroblob(32), x'', ?2, \
+                       1, 0, 0, CASE ?2 WHEN 'done' THEN 1 END) \
+                       ON CONFLICT DO UPDATE SET state = ?2, settled_at = 1";
+            tx.execute(sql, rusqlite::params![run, state]).map(drop)
+        })
+        .unwrap();
+    };
+    effect("unknown");
+    assert_eq!(resumable(), []);
+    effect("done");
+    assert_eq!(resumable(), [(id.clone(), 1)]);
+    set(&journal, &id, Cancelled).unwrap();
+    assert_eq!(resumable(), []);
+}

@@ -54,9 +54,9 @@ pub(super) struct Workers {
     busy: HashMap<String, watch::Sender<bool>>,
     queue: VecDeque<Fire>,
     resumable: VecDeque<Run>,
-    /// What stood in the way of each run when it last parked, so that it is not resumed for the
-    /// same reason again.
-    parked: HashMap<RunId, u64>,
+    /// The answers that each waiting run was resumed for, so that it is not resumed for the same
+    /// ones again.
+    answered: HashMap<RunId, u64>,
 }
 
 impl Workers {
@@ -69,7 +69,7 @@ impl Workers {
             busy: HashMap::new(),
             queue: VecDeque::new(),
             resumable: VecDeque::new(),
-            parked: HashMap::new(),
+            answered: HashMap::new(),
         }
     }
 
@@ -118,11 +118,12 @@ impl Workers {
             .journal()
             .read(move |reader| reader.resumable_runs(&world, RESUMABLE_MAX))
             .await?;
-        let parked: HashMap<RunId, u64> =
+        let answered: HashMap<RunId, u64> =
             found.iter().map(|(run, answers)| (run.id.clone(), *answers)).collect();
-        let before = std::mem::replace(&mut self.parked, parked);
+        let before = std::mem::replace(&mut self.answered, answered);
         let is_new = |(run, answers): &(Run, u64)| {
-            run.status != RunStatus::Parked || before.get(&run.id) != Some(answers)
+            let waited = matches!(run.status, RunStatus::Parked | RunStatus::NeedsAttention);
+            !waited || before.get(&run.id) != Some(answers)
         };
         self.resumable = found.into_iter().filter(is_new).map(|(run, _)| run).collect();
         Ok(())
