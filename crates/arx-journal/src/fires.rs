@@ -226,6 +226,12 @@ impl Tx<'_> {
 }
 
 impl Reader<'_> {
+    /// A fire by its number.
+    pub fn fire(&self, n: u64) -> Result<Option<Fire>, JournalError> {
+        let sql = format!("SELECT {COLUMNS} FROM fires WHERE n = ?1");
+        self.row(&sql, [signed(n)], read_fire)
+    }
+
     /// The last time of a workflow's schedule that is recorded in a world.
     pub fn last_due(
         &self,

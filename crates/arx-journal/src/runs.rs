@@ -290,9 +290,9 @@ impl Reader<'_> {
         self.row(&sql, [workflow, world.as_str()], read_run)
     }
 
-    /// Runs of a world that may go on by themselves, the oldest first, at most `limit`: those that
-    /// were interrupted, whose process may have died, and those for which people have answered:
-    /// they decided on what was asked, or settled what nobody could find out. The number stands
+    /// Runs of a world that may go on by themselves, the oldest first, at most `limit`: fired ones
+    /// that were interrupted or whose process may have died, and any for which people have
+    /// answered: they decided on what was asked, or settled what nobody could find out. The number stands
     /// for the answers so far; it changes with each.
     pub fn resumable_runs(
         &self,
@@ -302,6 +302,8 @@ impl Reader<'_> {
         let answers = "(SELECT count(*) FROM approvals JOIN votes ON votes.approval = approvals.n \
                        WHERE approvals.run = runs.id) + (SELECT count(*) FROM approvals \
                        WHERE approvals.run = runs.id AND approvals.state <> 'pending') + \
+                       (SELECT count(*) FROM approvals \
+                       WHERE approvals.run = runs.id AND approvals.state = 'expired') + \
                        (SELECT count(*) FROM effects WHERE effects.run = runs.id \
                        AND settled_at IS NOT NULL)";
         let undecided =
@@ -313,8 +315,8 @@ impl Reader<'_> {
                          AND state IN ('intended', 'unknown'))";
         let sql = format!(
             "SELECT {COLUMNS}, {answers} AS answers FROM runs WHERE world = ?1 \
-             AND ended_at IS NULL AND (status IN ('interrupted', 'running') \
-             OR (status = 'parked' AND (NOT {undecided} OR {decided_in_part})) \
+             AND ended_at IS NULL AND ((status IN ('interrupted', 'running') \
+             AND EXISTS (SELECT 1 FROM fires WHERE run = runs.id)) OR (status = 'parked' AND (NOT {undecided} OR {decided_in_part})) \
              OR (status = 'needs_attention' AND NOT {unsettled})) ORDER BY n LIMIT ?2"
         );
         self.rows(&sql, params![world.as_str(), signed(limit as u64)], |row| {

@@ -192,11 +192,18 @@ impl Handle {
     /// # Errors
     /// As [`start::cancel`].
     pub async fn cancel(&self, run: &RunId, who: &str) -> Result<Vec<ApprovalId>, EngineError> {
-        self.shared.state().given_up.insert(run.clone());
-        let cancelled = self.cancel_given_up(run, who).await;
-        self.shared.state().given_up.remove(run);
-        self.wake();
-        cancelled
+        // Whoever asked may go away; what was begun is ended all the same.
+        let (handle, run, who) = (self.clone(), run.clone(), who.to_owned());
+        let cancelling = tokio::spawn(async move {
+            handle.shared.state().given_up.insert(run.clone());
+            let cancelled = handle.cancel_given_up(&run, &who).await;
+            handle.shared.state().given_up.remove(&run);
+            handle.wake();
+            cancelled
+        });
+        cancelling.await.unwrap_or_else(|error| {
+            Err(JournalError::Panicked { reason: error.to_string() }.into())
+        })
     }
 
     async fn cancel_given_up(
@@ -247,10 +254,6 @@ impl Handle {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn driven(&self) -> Vec<String> {
-        self.state().driven.values().map(|(workflow, _)| workflow.clone()).collect()
     }
 
     /// Says that a run is driven here, until the guard is dropped.

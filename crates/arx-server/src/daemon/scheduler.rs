@@ -145,11 +145,7 @@ impl Scheduler {
             Ok::<_, JournalError>(found)
         });
         let due = due.await?;
-        for (name, _, _, next) in &due {
-            if let Some(entry) = self.entries.get_mut(name) {
-                entry.quiet_until = *next;
-            }
-        }
+        let quiet: Vec<_> = due.iter().map(|(name, _, _, next)| (name.clone(), *next)).collect();
         let fires: Vec<(Registration, NewFire)> = due
             .into_iter()
             .flat_map(|(name, registration, due, _)| {
@@ -158,9 +154,19 @@ impl Scheduler {
                 fires.map(move |fire| (registration.clone(), fire)).collect::<Vec<_>>()
             })
             .collect();
-        if fires.is_empty() {
-            return Ok(());
+        if !fires.is_empty() {
+            self.record(fires).await?;
         }
+        // Only once they are recorded: what could not be recorded now is due at the next look.
+        for (name, next) in quiet {
+            if let Some(entry) = self.entries.get_mut(&name) {
+                entry.quiet_until = next;
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&self, fires: Vec<(Registration, NewFire)>) -> Result<(), JournalError> {
         self.journal
             .write(move |tx| {
                 for (registration, fire) in &fires {

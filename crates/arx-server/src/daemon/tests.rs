@@ -21,14 +21,19 @@ use crate::launch::{Launch, Place, specs};
 struct Site {
     state: TempDir,
     clock: Arc<SimClock>,
+    world: World,
 }
 
 const START: &str = "2026-03-28T12:00:30Z";
 
 impl Site {
     fn new() -> Self {
+        Self::of(World::live())
+    }
+
+    fn of(world: World) -> Self {
         let clock = Arc::new(SimClock::at(START.parse().unwrap()));
-        Self { state: TempDir::new().unwrap(), clock }
+        Self { state: TempDir::new().unwrap(), clock, world }
     }
 
     fn state(&self) -> StateDir {
@@ -52,7 +57,7 @@ impl Site {
                 limits: Limits::default(),
             },
         };
-        let launch = Launch::open(place, World::live()).await.unwrap();
+        let launch = Launch::open(place, self.world.clone()).await.unwrap();
         let handle = Handle::new(journal, process, launch.budgets().clone());
         Daemon::new(&handle, launch, Options::default())
     }
@@ -101,8 +106,8 @@ impl Site {
 
     /// Every fire, oldest first: when it was due, what became of it, and why.
     async fn fires(&self) -> Vec<String> {
-        let journal = self.journal();
-        let fires = journal.read(|reader| reader.fires("demo", &World::live(), None, 100)).await;
+        let (journal, world) = (self.journal(), self.world.clone());
+        let fires = journal.read(move |reader| reader.fires("demo", &world, None, 100)).await;
         let mut fires: Vec<Fire> = fires.unwrap();
         fires.reverse();
         let told = |fire: &Fire| {
@@ -248,4 +253,46 @@ async fn a_new_version_takes_over_from_the_next_time_on() {
     site.advance(60);
     daemon.settle().await;
     assert_eq!(site.fires().await.len(), 1, "the old schedule is gone");
+}
+
+/// While the vendors of a fire are asked for their credentials it still waits in the journal.
+#[tokio::test]
+async fn a_fire_that_is_being_started_is_not_in_its_own_way() {
+    let site = Site::of(World::simulate("empty"));
+    site.register("cron: '*/10 * * * *'").await;
+    let mut daemon = site.daemon().await;
+    site.advance(10);
+    daemon.look().await;
+    while daemon.workers.n_busy() > 0 {
+        daemon.look().await;
+        tokio::select! {
+            () = daemon.workers.job_ended() => {}
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    assert_eq!(site.fires().await, ["12:10 x1 started"]);
+}
+
+/// A yes that comes while the workflow must not act, or is busy, is not forgotten.
+#[tokio::test]
+async fn an_answer_is_kept_until_its_run_goes_on() {
+    let site = Site::new();
+    site.register("cron: '0 0 1 1 *'").await;
+    let mut daemon = site.daemon().await;
+    site.unfinished(RunStatus::Parked).await;
+    let stop = |tx: &mut arx_journal::Tx<'_>| tx.stop_workflow("demo", "bob", "storm");
+    site.journal().write(stop).await.unwrap();
+    daemon.settle().await;
+    assert!(daemon.workers.answered.is_empty(), "it was not resumed");
+    site.journal().write(|tx| tx.lift_stop("demo", "bob")).await.unwrap();
+    daemon.seen = None;
+    daemon.look().await;
+    assert_eq!(daemon.workers.n_busy(), 1, "it is resumed once it may");
+    daemon.settle().await;
+    // Its vendors are not configured, so that it rests; then it is tried again.
+    site.advance(2);
+    daemon.seen = None;
+    daemon.look().await;
+    assert_eq!(daemon.workers.n_busy(), 1, "a resume that failed is no answer used up");
+    daemon.settle().await;
 }

@@ -3,18 +3,18 @@
 //! INVARIANT (one run of a workflow): this process drives one run of a workflow at a time, and the
 //! lease in the journal holds for all processes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arx_engine::registry::{self, Registered};
 use arx_engine::start::{self, Recorded};
 use arx_engine::{EngineError, NewRun, Report, RunError};
-use arx_journal::{Fire, FireCause, JournalError, Run};
+use arx_journal::{Fire, FireCause, FireState, JournalError, Run};
 use arx_types::{RunId, RunStatus};
 use arx_workflow::bundle::Overlap;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tracing::Instrument as _;
 
 use super::observe::Teller;
@@ -35,6 +35,21 @@ enum Job {
     Resume { run: Run },
 }
 
+/// A workflow that a worker is busy with.
+struct Busy {
+    task: task::Id,
+    interrupt: watch::Sender<bool>,
+    /// The fire that is being started.
+    fire: Option<u64>,
+}
+
+/// How a job ended.
+struct Ended {
+    workflow: String,
+    /// A run that could not go on, and may be tried again.
+    failed: Option<RunId>,
+}
+
 impl Job {
     fn workflow(&self) -> &str {
         match self {
@@ -49,14 +64,14 @@ pub(super) struct Workers {
     shared: Arc<Shared>,
     launch: Arc<Launch>,
     max: usize,
-    jobs: JoinSet<String>,
-    /// How each busy workflow is interrupted.
-    busy: HashMap<String, watch::Sender<bool>>,
+    jobs: JoinSet<Ended>,
+    busy: HashMap<String, Busy>,
     queue: VecDeque<Fire>,
-    resumable: VecDeque<Run>,
+    /// Runs that can go on, with the answers to them so far.
+    resumable: VecDeque<(Run, u64)>,
     /// The answers that each waiting run was resumed for, so that it is not resumed for the same
     /// ones again.
-    answered: HashMap<RunId, u64>,
+    pub(super) answered: HashMap<RunId, u64>,
 }
 
 impl Workers {
@@ -85,22 +100,25 @@ impl Workers {
     pub(super) async fn job_ended(&mut self) {
         match self.jobs.join_next().await {
             None => std::future::pending().await,
-            Some(Ok(workflow)) => drop(self.busy.remove(&workflow)),
+            Some(Ok(Ended { workflow, failed })) => {
+                self.busy.remove(&workflow);
+                if let Some(run) = failed {
+                    self.answered.remove(&run);
+                }
+            }
             Some(Err(error)) => {
                 tracing::error!(%error, "a worker failed");
-                // A job that panicked cannot say which it was; those that are still there can.
-                let driven = self.shared.driven();
-                self.busy.retain(|workflow, _| driven.iter().any(|one| one == workflow));
+                self.busy.retain(|_, busy| busy.task != error.id());
             }
         }
     }
 
     /// Interrupts every job, or those of one workflow; each ends when it can be resumed.
     pub(super) fn interrupt(&self, workflow: Option<&str>) {
-        for (name, interrupt) in &self.busy {
+        for (name, busy) in &self.busy {
             if workflow.is_none_or(|workflow| workflow == name) {
                 // A job that just ended has nobody to tell.
-                let _ = interrupt.send(true);
+                let _ = busy.interrupt.send(true);
             }
         }
     }
@@ -118,20 +136,20 @@ impl Workers {
             .journal()
             .read(move |reader| reader.resumable_runs(&world, RESUMABLE_MAX))
             .await?;
-        let answered: HashMap<RunId, u64> =
-            found.iter().map(|(run, answers)| (run.id.clone(), *answers)).collect();
-        let before = std::mem::replace(&mut self.answered, answered);
+        let ids: BTreeSet<&RunId> = found.iter().map(|(run, _)| &run.id).collect();
+        self.answered.retain(|run, _| ids.contains(run));
         let is_new = |(run, answers): &(Run, u64)| {
             let waited = matches!(run.status, RunStatus::Parked | RunStatus::NeedsAttention);
-            !waited || before.get(&run.id) != Some(answers)
+            !waited || self.answered.get(&run.id) != Some(answers)
         };
-        self.resumable = found.into_iter().filter(is_new).map(|(run, _)| run).collect();
+        self.resumable = found.into_iter().filter(is_new).collect();
         Ok(())
     }
 
     /// Takes the fires that wait now in the place of those that waited before.
     pub(super) fn wait_for(&mut self, fires: Vec<Fire>) {
-        self.queue = fires.into();
+        let is_under_way = |fire: &Fire| self.busy.values().any(|busy| busy.fire == Some(fire.n));
+        self.queue = fires.into_iter().filter(|fire| !is_under_way(fire)).collect();
     }
 
     /// How many fires are looked at.
@@ -143,18 +161,18 @@ impl Workers {
     pub(super) async fn start(&mut self, scheduler: &Scheduler) -> Result<(), JournalError> {
         let mut held = VecDeque::new();
         while self.busy.len() < self.max {
-            let Some(run) = self.resumable.pop_front() else { break };
-            let is_registered = scheduler.entry(&run.workflow).is_some();
-            if !is_registered || !self.shared.may_resume(&run.id) {
+            let Some((run, answers)) = self.resumable.pop_front() else { break };
+            if !self.shared.may_resume(&run.id) || start::is_dry(&run) {
                 continue;
             }
             if self.busy.contains_key(&run.workflow) {
-                held.push_back(run);
+                held.push_back((run, answers));
                 continue;
             }
             if self.is_driven_elsewhere(&run) || self.is_stopped(&run.workflow).await? {
                 continue;
             }
+            self.answered.insert(run.id.clone(), answers);
             self.spawn(Job::Resume { run });
         }
         self.resumable.append(&mut held);
@@ -189,11 +207,15 @@ impl Workers {
         let journal = self.launch.journal().clone();
         let (name, world) = (fire.workflow.clone(), self.launch.world().clone());
         let read = journal.read(move |reader| {
+            let still = reader.fire(fire.n)?.is_some_and(|fire| fire.state == FireState::Waiting);
             let stop = reader.active_stop(&name)?;
             let unfinished = reader.unfinished_run(&name, &world)?;
-            Ok::<_, JournalError>((stop, unfinished, reader.n_waiting(&name, &world)?))
+            Ok::<_, JournalError>((still, stop, unfinished, reader.n_waiting(&name, &world)?))
         });
-        let (stop, unfinished, n_waiting) = read.await?;
+        let (still_waits, stop, unfinished, n_waiting) = read.await?;
+        if !still_waits {
+            return Ok(None);
+        }
         let drop_it = |failed: bool, reason: String| {
             let journal = journal.clone();
             async move {
@@ -207,12 +229,29 @@ impl Workers {
         if let Some(stop) = stop {
             return drop_it(false, format!("stopped by {}: {}", stop.by, stop.reason)).await;
         }
+        if let (Some((_, by)), false) =
+            (&entry.registration.paused, fire.cause == FireCause::Person)
+        {
+            return drop_it(false, format!("the schedule is paused by {by}")).await;
+        }
         let Some(registered) = entry.registered.clone() else {
             let reason = "this program does not understand the registered version";
             return drop_it(true, reason.to_owned()).await;
         };
         let earlier = unfinished.filter(|run| run.status != RunStatus::NeedsAttention);
         let is_busy = self.busy.contains_key(&fire.workflow);
+        // What a person or a crash interrupted at a terminal is finished first.
+        let resumable = earlier.as_ref().filter(|run| {
+            matches!(run.status, RunStatus::Interrupted | RunStatus::Running)
+                && !is_busy
+                && !start::is_dry(run)
+                && !self.is_driven_elsewhere(run)
+                && self.shared.may_resume(&run.id)
+        });
+        if let Some(run) = resumable.cloned() {
+            self.spawn(Job::Resume { run });
+            return Ok(Some(fire));
+        }
         if earlier.is_some() || is_busy {
             let overlap = scheduler.timetable(&fire.workflow).map(|table| table.overlap);
             let waits = match (fire.cause, overlap) {
@@ -238,17 +277,22 @@ impl Workers {
     fn spawn(&mut self, job: Job) {
         let (interrupt, interrupted) = watch::channel(false);
         let workflow = job.workflow().to_owned();
-        self.busy.insert(workflow.clone(), interrupt.clone());
+        let fire = match &job {
+            Job::Fire { fire, .. } => Some(fire.n),
+            Job::Resume { .. } => None,
+        };
         let worker = Worker {
             shared: Arc::clone(&self.shared),
             launch: Arc::clone(&self.launch),
-            interrupt,
+            interrupt: interrupt.clone(),
             interrupted,
         };
-        self.jobs.spawn(async move {
-            worker.work(job).await;
-            workflow
+        let of = workflow.clone();
+        let task = self.jobs.spawn(async move {
+            let failed = worker.work(job).await;
+            Ended { workflow: of, failed }
         });
+        self.busy.insert(workflow, Busy { task: task.id(), interrupt, fire });
     }
 
     /// Waits for every job to end, at most so long.
@@ -270,7 +314,8 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work(&self, job: Job) {
+    /// Does a job; gives a run that could not go on.
+    async fn work(&self, job: Job) -> Option<RunId> {
         match job {
             Job::Fire { fire, registered } => {
                 let n = fire.n;
@@ -282,14 +327,15 @@ impl Worker {
                         tracing::error!(%error, fire = n, "a failed start is not recorded");
                     }
                 }
+                None
             }
             Job::Resume { run } => {
                 let id = run.id.clone();
-                if let Err(error) = self.resume(run).await {
-                    let reason = told(&error);
-                    tracing::warn!(run = id.as_str(), %reason, "a run cannot go on for now");
-                    self.shared.rest(&id);
-                }
+                let Err(error) = self.resume(run).await else { return None };
+                let reason = told(&error);
+                tracing::warn!(run = id.as_str(), %reason, "a run cannot go on for now");
+                self.shared.rest(&id);
+                Some(id)
             }
         }
     }
@@ -360,6 +406,7 @@ impl Worker {
             Err(error) => {
                 let reason = told(&error);
                 tracing::error!(run = run.as_str(), %workflow, %reason, "the run is not driven on");
+                self.shared.rest(run);
                 status("lost");
             }
         }

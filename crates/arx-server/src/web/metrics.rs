@@ -8,6 +8,7 @@ use arx_types::RunStatus;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -135,10 +136,15 @@ pub(crate) async fn health() -> &'static str {
     "ok\n"
 }
 
+/// How long ago the daemon may have looked at the record; it looks every second.
+const LOOKED_WITHIN: SignedDuration = SignedDuration::from_secs(15);
+
 /// `/readyz`: the record can be read, and the daemon looks at it.
 pub(crate) async fn ready(State(web): State<Web>) -> Response {
     let unready = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
-    if !web.app.daemon.status().ready {
+    let status = web.app.daemon.status();
+    let is_fresh = |at: Timestamp| web.now().duration_since(at).abs() < LOOKED_WITHIN;
+    if !status.ready || !status.looked_at.is_some_and(is_fresh) {
         return unready("the daemon has not looked at the record, or cannot\n");
     }
     match web.app.journal.read(|reader| reader.tree_size()).await {

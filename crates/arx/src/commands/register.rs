@@ -20,6 +20,9 @@ use crate::output::{Paint, printable};
 /// Fire times that are shown.
 const TIMES_SHOWN: usize = 5;
 
+/// What is said where nobody can say what changes.
+const INCOMPARABLE: &str = "this program does not understand the version that is registered";
+
 /// What may be typed after `arx register`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -67,6 +70,9 @@ fn confirm(ctx: &Context, review: &Review) -> Result<(), CommandError> {
     let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !can_ask {
         let mut report = not().code("ARX-E045").hint("--yes agrees to them beforehand");
+        if !review.is_comparable {
+            report = report.detail(INCOMPARABLE.to_owned());
+        }
         for change in &review.changes {
             let mark = if change.wider { "  WIDER" } else { "" };
             report = report.detail(format!("{}{mark}", sentence(change)));
@@ -74,7 +80,10 @@ fn confirm(ctx: &Context, review: &Review) -> Result<(), CommandError> {
         return Err(report);
     }
     let paint = ctx.output().paint();
-    let text = differences(&review.changes, paint);
+    let text = match review.is_comparable {
+        true => differences(&review.changes, paint),
+        false => format!("  {INCOMPARABLE}\n"),
+    };
     ctx.output().note(&format!("{name} is registered in another version\n{}", text.trim_end()));
     // Nothing can be asked of someone whose terminal is gone.
     let asked = write!(std::io::stderr(), "Register these changes? [y/N] ");

@@ -105,10 +105,17 @@ pub(crate) async fn run(ctx: &Context, args: Args) -> Result<ExitCode, CommandEr
     let app = App { journal, process, world, daemon: handle, identity };
     let router = web::router(app, settings);
     let telling = tokio::spawn(notifier.run(interrupt.watch()));
-    let working = tokio::spawn(daemon.run(interrupt.watch()));
-    let served = web::serve(listener, router, tls, interrupt.asked()).await;
-    served.map_err(|error| CommandError::internal(error.to_string()))?;
-    working.await.map_err(|error| CommandError::internal(format!("the daemon failed: {error}")))?;
+    let mut working = tokio::spawn(daemon.run(interrupt.watch()));
+    let failed =
+        |why: tokio::task::JoinError| CommandError::internal(format!("the daemon failed: {why}"));
+    // A console that goes on without the daemon would look as if all were well.
+    tokio::select! {
+        served = web::serve(listener, router, tls, interrupt.asked()) => {
+            served.map_err(|error| CommandError::internal(error.to_string()))?;
+            working.await.map_err(failed)?;
+        }
+        ended = &mut working => ended.map_err(failed)?,
+    }
     telling.await.map_err(|error| CommandError::internal(format!("the outbox failed: {error}")))?;
     ctx.journal()?.checkpoint().await?;
     Ok(ExitCode::SUCCESS)

@@ -33,7 +33,7 @@ pub(super) async fn list(
         .state
         .as_deref()
         .map(|word| {
-            let wrong = || Problem::bad("that is no state of an approval");
+            let wrong = || Problem::unprocessable("that is no state of an approval");
             approval::parse_state(word).ok_or_else(wrong)
         })
         .transpose()?;

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
 
 use super::PageParams;
@@ -41,7 +42,7 @@ pub(crate) const KINDS: [LeafKind; 11] = [
 /// The kind that a word names.
 pub(crate) fn kind(word: &str) -> Result<LeafKind, Problem> {
     let found = KINDS.into_iter().find(|kind| kind.as_str() == word);
-    found.ok_or_else(|| Problem::bad("that is no kind of a leaf"))
+    found.ok_or_else(|| Problem::unprocessable("that is no kind of a leaf"))
 }
 
 /// What no index finds: it is looked for in a bounded range.
@@ -132,7 +133,7 @@ pub(super) async fn leaves(
     let run: Option<RunId> = wanted
         .run
         .as_deref()
-        .map(|text| text.parse().map_err(|_| Problem::bad("that names no run")))
+        .map(|text| text.parse().map_err(|_| Problem::unprocessable("that names no run")))
         .transpose()?;
     let filter = LeafFilter {
         run,
@@ -231,8 +232,27 @@ pub(super) async fn verify(
     Ok(Json(verify_now(&web, body.checkpoints).await?))
 }
 
-/// Checks the whole record.
+/// Checks the whole record, once at a time: it reads all of it, and others want to read, too.
 pub(crate) async fn verify_now(web: &Web, earlier: Vec<String>) -> Result<VerifyView, Problem> {
+    static ONE: Semaphore = Semaphore::const_new(1);
+    let busy = || {
+        let why = "the record is being checked already";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ARX-E001", why).hint("ask again later")
+    };
+    let turn = ONE.try_acquire().map_err(|_| busy())?;
+    let web = web.clone();
+    // Whoever asked may go away; the reading goes on, and so does its turn.
+    let checking = tokio::spawn(async move {
+        let checked = check_all(&web, earlier).await;
+        drop(turn);
+        checked
+    });
+    checking.await.map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "ARX-E005", error.to_string())
+    })?
+}
+
+async fn check_all(web: &Web, earlier: Vec<String>) -> Result<VerifyView, Problem> {
     let begun = Instant::now();
     let journal = web.journal();
     // A database that is too damaged to be asked is one more thing to tell.

@@ -38,13 +38,14 @@ pub(super) async fn list(
         .state
         .as_deref()
         .map(|word| {
-            EffectState::parse(word).ok_or_else(|| Problem::bad("that is no state of an effect"))
+            EffectState::parse(word)
+                .ok_or_else(|| Problem::unprocessable("that is no state of an effect"))
         })
         .transpose()?;
     let run: Option<RunId> = wanted
         .run
         .as_deref()
-        .map(|text| text.parse().map_err(|_| Problem::bad("that names no run")))
+        .map(|text| text.parse().map_err(|_| Problem::unprocessable("that names no run")))
         .transpose()?;
     let asked = EffectPage {
         world: wanted.world.as_deref().map(str::parse).transpose()?,

@@ -41,7 +41,8 @@ pub(super) async fn list(
         .status
         .as_deref()
         .map(|word| {
-            RunStatus::parse(word).ok_or_else(|| Problem::bad("that is no status of a run"))
+            RunStatus::parse(word)
+                .ok_or_else(|| Problem::unprocessable("that is no status of a run"))
         })
         .transpose()?;
     let asked = run::Asked {

@@ -114,6 +114,11 @@ pub(super) async fn register(
             return Err(Problem::conflict(text)
                 .hint("look at them with `review: true`, then send `accept_wider: true`"));
         }
+        if !review.is_comparable && !body.accept_wider {
+            let text = "this program does not understand the version that is registered, so that \
+                        nobody can say what changes";
+            return Err(Problem::conflict(text).hint("send `accept_wider: true` to replace it"));
+        }
         let registered = registry::register(web.journal(), &review, &caller.name).await;
         registered.map_err(acts::of_registry)?;
         web.app.daemon.wake();

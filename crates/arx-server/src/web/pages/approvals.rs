@@ -45,7 +45,7 @@ pub(super) async fn list(
         "all" => None,
         word => Some(
             approval::parse_state(word)
-                .ok_or_else(|| Problem::bad("that is no state of an approval"))?,
+                .ok_or_else(|| Problem::unprocessable("that is no state of an approval"))?,
         ),
     };
     let before = wanted.before.clone();

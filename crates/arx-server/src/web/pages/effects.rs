@@ -32,7 +32,8 @@ pub(super) async fn list(
     let now = web.now();
     let state = given(&wanted.state)
         .map(|word| {
-            EffectState::parse(word).ok_or_else(|| Problem::bad("that is no state of an effect"))
+            EffectState::parse(word)
+                .ok_or_else(|| Problem::unprocessable("that is no state of an effect"))
         })
         .transpose()?;
     let after = given(&wanted.after).map(effect::cursor).transpose()?;

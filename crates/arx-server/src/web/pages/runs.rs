@@ -37,7 +37,8 @@ pub(super) async fn show(
     let now = web.now();
     let status = given(&wanted.status)
         .map(|word| {
-            RunStatus::parse(word).ok_or_else(|| Problem::bad("that is no status of a run"))
+            RunStatus::parse(word)
+                .ok_or_else(|| Problem::unprocessable("that is no status of a run"))
         })
         .transpose()?;
     let world: Option<World> = given(&wanted.world).map(str::parse).transpose()?;

@@ -60,12 +60,12 @@ async fn what_goes_wrong_is_a_problem_with_a_code() {
     let unknown = format!("/api/v1/runs/{}", RunId::from_parts(1, 1));
     check(&call(Method::GET, &unknown, None).await, 404, "ARX-E010");
     check(&call(Method::PUT, "/api/v1/runs", None).await, 405, "ARX-E001");
-    check(&call(Method::GET, "/api/v1/runs?status=none", None).await, 400, "ARX-E001");
+    check(&call(Method::GET, "/api/v1/runs?status=none", None).await, 422, "ARX-E001");
     check(&call(Method::GET, "/api/v1/runs?cursor=none", None).await, 422, "ARX-E001");
     check(&call(Method::GET, "/api/v1/runs?limit=many", None).await, 400, "ARX-E001");
     check(&call(Method::GET, "/api/v1/runs?limit=0", None).await, 400, "ARX-E001");
     check(&call(Method::POST, "/api/v1/audit/verify", Some(json!([]))).await, 422, "ARX-E001");
-    check(&call(Method::GET, "/api/v1/audit/leaves?kind=none", None).await, 400, "ARX-E001");
+    check(&call(Method::GET, "/api/v1/audit/leaves?kind=none", None).await, 422, "ARX-E001");
     check(&call(Method::GET, "/api/v1/audit/consistency?from=9999", None).await, 422, "ARX-E001");
     let vote = format!("/api/v1/approvals/{}/votes", site.approval);
     check(&call(Method::POST, &vote, Some(json!({ "vote": "perhaps" }))).await, 422, "ARX-E001");
