@@ -1,4 +1,4 @@
-//! `arx start`: lifts a stop. It starts no run.
+//! `arx start`: lifts a stop. It starts no run; the daemon goes on with what the stop interrupted.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,8 @@ use crate::context::Context;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
     arx start critical-vuln-escalation\n\n\
-    This lifts a stop and runs nothing: `arx run` or `arx runs resume` do.")]
+    This lifts a stop. `arx serve` then goes on with what the stop interrupted; without it,\n\
+    `arx run` or `arx runs resume` do.")]
 pub(crate) struct Args {
     /// The workflow's name.
     workflow: String,
