@@ -17,8 +17,8 @@ use std::sync::Arc;
 use arx_audit::LeafKind;
 use arx_gateway::ConnectorSpec;
 use arx_journal::{
-    Fire, FireCause, Journal, JournalError, LeafDraft, NewFire, Registration, Tx, WorkflowVersion,
-    World,
+    Fire, FireCause, Journal, JournalError, LeafDraft, NewFire, Registration, Stop, Tx,
+    WorkflowVersion, World,
 };
 use arx_policy::{Policy, PolicyError};
 use arx_types::Digest;
@@ -84,6 +84,12 @@ pub enum RegistryError {
     NotRegistered {
         /// The workflow.
         workflow: String,
+    },
+    /// The workflow must not act.
+    #[error("`{}` is stopped since {} by `{}`: {}", stop.workflow, stop.at, stop.by, stop.reason)]
+    Stopped {
+        /// Since when, by whom and why.
+        stop: Box<Stop>,
     },
     /// Another version was registered since the review.
     #[error("another version of `{workflow}` was registered in the meantime")]
@@ -370,7 +376,7 @@ fn not_registered(workflow: &str) -> RegistryError {
 /// Asks for a run of a registered workflow as soon as it may begin; gives the number of the fire.
 ///
 /// # Errors
-/// [`RegistryError::NotRegistered`].
+/// [`RegistryError::NotRegistered`] and [`RegistryError::Stopped`].
 pub async fn fire_now(
     journal: &Journal,
     world: &World,
@@ -381,6 +387,9 @@ pub async fn fire_now(
     journal
         .try_write(move |tx| {
             tx.registration(&name)?.ok_or_else(|| not_registered(&name))?;
+            if let Some(stop) = tx.active_stop(&name)? {
+                return Err(RegistryError::Stopped { stop: Box::new(stop) });
+            }
             let now = tx.now();
             let fire = NewFire {
                 world,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use arx_gateway::ConnectorSpec;
 use arx_policy::{Beyond, LimitDef, Policy};
-use arx_workflow::bundle::{Bundle, CatchUp, Overlap, Schedule};
+use arx_workflow::bundle::{Bundle, CatchUp, ConnectorBinding, Overlap, Schedule};
 use serde::Serialize;
 
 use super::standing::{self, Says};
@@ -153,6 +153,21 @@ impl Changes {
 
     fn connectors(&mut self, old: &Bundle, new: &Bundle) {
         let (old, new) = (&old.manifest.connectors, &new.manifest.connectors);
+        // Also what no rule lets pass yet: a binding is half of a permission.
+        let bound = |binding: Option<&ConnectorBinding>| match binding {
+            None => NONE.to_owned(),
+            Some(binding) => binding.operations.join(", "),
+        };
+        let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let (before, after) = (old.get(name), new.get(name));
+            let had =
+                |operation: &String| before.is_some_and(|one| one.operations.contains(operation));
+            let wider = after.is_some_and(|one| !one.operations.iter().all(had));
+            self.add_if_other("binding", name, &bound(before), &bound(after), wider);
+        }
         for (name, binding) in new {
             let Some(before) = old.get(name) else { continue };
             self.add_if_other(

@@ -168,6 +168,9 @@ pub(crate) fn of_registry(error: RegistryError) -> Problem {
             Problem::new(StatusCode::NOT_FOUND, "ARX-E010", text)
                 .hint("`arx register --config arx.yaml` registers it")
         }
+        RegistryError::Stopped { .. } => {
+            Problem::conflict(text).code("ARX-E031").hint("lift the stop first")
+        }
         RegistryError::Outdated { .. } => {
             Problem::conflict(text).hint("look at what it changes, and register again")
         }

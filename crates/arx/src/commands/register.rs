@@ -7,6 +7,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use arx_engine::registry::{self, Change, RegistryError, Review};
+use arx_server::launch::LaunchError;
 use jiff::Zoned;
 use serde_json::json;
 
@@ -14,7 +15,7 @@ use super::check;
 use crate::bundles;
 use crate::command_error::CommandError;
 use crate::context::Context;
-use crate::launch::specs;
+use crate::launch::{of_launch, specs};
 use crate::output::{Paint, printable};
 
 /// Fire times that are shown.
@@ -102,6 +103,7 @@ pub(super) fn refused(error: RegistryError) -> CommandError {
         error @ RegistryError::Policy { .. } => CommandError::config(error.to_string()),
         error @ RegistryError::NotRegistered { .. } => CommandError::missing(error.to_string())
             .hint("`arx workflows list` shows what is registered"),
+        RegistryError::Stopped { stop } => of_launch(LaunchError::Stopped(stop)),
         error @ RegistryError::Outdated { .. } => {
             CommandError::user(error.to_string()).code("ARX-E045").hint("look at it again")
         }

@@ -67,7 +67,15 @@ fn what_lets_more_pass_is_wider() {
     check(
         "['issues:create']",
         "['issues:*']",
-        &["permission jira.issues:read: denied -> permitted WIDER"],
+        &[
+            "permission jira.issues:read: denied -> permitted WIDER",
+            "binding jira: issues:create -> issues:* WIDER",
+        ],
+    );
+    check(
+        "connectors:\n",
+        "connectors:\n  wiz: { operations: ['findings:read'] }\n",
+        &["binding wiz: none -> findings:read WIDER"],
     );
     check(
         "effect: permit",

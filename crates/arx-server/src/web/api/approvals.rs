@@ -104,6 +104,10 @@ pub(super) async fn vote(
         Word::Approve => Vote::Approve,
         Word::Deny => Vote::Deny { reason: input::reason(body.reason.as_deref().unwrap_or(""))? },
     };
+    if body.actions.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Problem::unprocessable("a vote is about at least one action")
+            .hint("leave `actions` out to vote on all that wait"));
+    }
     let cast = acts::vote(&web, &caller, &id, &vote, body.actions).await?;
     Ok(Json(VoteAnswer {
         state: cast.state.as_str().to_owned(),
