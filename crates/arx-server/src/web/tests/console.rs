@@ -73,7 +73,9 @@ async fn a_workflow_is_stopped_and_started() {
     site.post(&format!("{path}/stop"), Role::Admin, &reason).await;
     let page = site.get("/", Some(Role::Viewer)).await.text;
     assert!(page.contains("is stopped") && page.contains("paging storm"));
-    for act in ["pause", "resume", "run", "unregister"] {
+    let run = site.post(&format!("{path}/run"), Role::Admin, &[]).await;
+    assert_eq!(run.status, StatusCode::CONFLICT, "{}", run.text);
+    for act in ["pause", "resume", "unregister"] {
         let answer = site.post(&format!("{path}/{act}"), Role::Admin, &[]).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{act}: {}", answer.text);
     }
