@@ -24,7 +24,7 @@ const MANIFEST: &str = "fuzz/Cargo.toml";
 
 /// Inputs per target, unless said otherwise: half a minute for the quick targets and minutes for the
 /// slow ones. A count and not a time, so that the same code draws the same inputs on any machine.
-const INPUTS_DEFAULT: u32 = 300_000;
+const INPUTS_DEFAULT: u32 = 100_000;
 /// Targets that run at once.
 const JOBS: usize = 2;
 /// Every run draws the same numbers, so that what one found the next finds too.
@@ -48,7 +48,7 @@ const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-
 pub(crate) const HELP: &str = "\
 usage: cargo xtask fuzz [<target>…] [--seconds N] [--input FILE] [--keep]
 
-  --seconds N    fuzz each target for N seconds, not for 300,000 inputs; 0 runs the kept corpus alone
+  --seconds N    fuzz each target for N seconds, not for 100,000 inputs; 0 runs the kept corpus alone
   --seed N       draw other inputs (1)
   --input FILE   run one target on one input, such as one that it failed on
   --keep         then add the best of what was found to the kept corpus

@@ -299,20 +299,24 @@ impl Reader<'_> {
         world: &World,
         limit: usize,
     ) -> Result<Vec<(Run, u64)>, JournalError> {
-        let answers = "(SELECT count(*) FROM approvals JOIN votes ON votes.approval = approvals.n \
-                       WHERE approvals.run = runs.id) + (SELECT count(*) FROM approvals \
-                       WHERE approvals.run = runs.id AND approvals.state <> 'pending') + \
-                       (SELECT count(*) FROM approvals \
-                       WHERE approvals.run = runs.id AND approvals.state = 'expired') + \
-                       (SELECT count(*) FROM effects WHERE effects.run = runs.id \
-                       AND settled_at IS NOT NULL)";
+        // By run and not by state: there may be many of a state, and few of a run.
+        let of_run = "approvals INDEXED BY approvals_by_run";
+        let answers = format!(
+            "(SELECT count(*) FROM {of_run} JOIN votes ON votes.approval = approvals.n \
+             WHERE approvals.run = runs.id) + (SELECT coalesce(sum(CASE state \
+             WHEN 'pending' THEN 0 WHEN 'expired' THEN 2 ELSE 1 END), 0) FROM {of_run} \
+             WHERE run = runs.id) + (SELECT count(*) FROM effects INDEXED BY effects_by_run \
+             WHERE run = runs.id AND settled_at IS NOT NULL)"
+        );
         let undecided =
-            "EXISTS (SELECT 1 FROM approvals WHERE run = runs.id AND state = 'pending')";
-        let decided_in_part = "EXISTS (SELECT 1 FROM approvals JOIN approval_actions AS actions \
-                               ON actions.approval = approvals.n WHERE approvals.run = runs.id \
-                               AND approvals.state = 'pending' AND actions.state = 'approved')";
-        let unsettled = "EXISTS (SELECT 1 FROM effects WHERE run = runs.id \
-                         AND state IN ('intended', 'unknown'))";
+            format!("EXISTS (SELECT 1 FROM {of_run} WHERE run = runs.id AND state = 'pending')");
+        let decided_in_part = format!(
+            "EXISTS (SELECT 1 FROM {of_run} JOIN approval_actions AS actions \
+             ON actions.approval = approvals.n WHERE approvals.run = runs.id \
+             AND approvals.state = 'pending' AND actions.state = 'approved')"
+        );
+        let unsettled = "EXISTS (SELECT 1 FROM effects INDEXED BY effects_by_run \
+                         WHERE run = runs.id AND state IN ('intended', 'unknown'))";
         let sql = format!(
             "SELECT {COLUMNS}, {answers} AS answers FROM runs WHERE world = ?1 \
              AND ended_at IS NULL AND ((status IN ('interrupted', 'running') \

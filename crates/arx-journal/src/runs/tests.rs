@@ -3,8 +3,8 @@ use arx_types::RunStatus::{
 };
 
 use super::*;
-use crate::Journal;
 use crate::testing::{Fixture, new_run, packed, read, run_id, start, version, write};
+use crate::{FireCause, Journal, NewFire};
 
 fn set(journal: &Journal, run: &RunId, status: RunStatus) -> Result<(), JournalError> {
     let run = run.clone();
@@ -144,9 +144,30 @@ fn a_run_goes_on_by_itself_when_nothing_is_left_to_answer() {
         let found = read(&journal, |reader| reader.resumable_runs(&World::live(), 10));
         found.into_iter().map(|(run, answers)| (run.id, answers)).collect::<Vec<_>>()
     };
+    for (status, mine) in [(Running, 0), (Interrupted, 0), (Parked, 1), (NeedsAttention, 1)] {
+        set(&journal, &id, status).unwrap();
+        assert_eq!(resumable().len(), mine, "{status}: started at a terminal");
+    }
+    let of = id.clone();
+    write(&journal, move |tx| {
+        let now = tx.now();
+        let fire = tx.put_fire(&NewFire {
+            world: World::live(),
+            workflow: "demo".to_owned(),
+            cause: FireCause::Schedule,
+            due_at: now,
+            last_due_at: now,
+            n_due: 1,
+            not_before: now,
+            actor: "schedule".to_owned(),
+            skipped: None,
+        })?;
+        tx.start_fire(fire.unwrap(), &of).map(drop)
+    })
+    .unwrap();
     for status in [Running, Interrupted, Parked, NeedsAttention] {
         set(&journal, &id, status).unwrap();
-        assert_eq!(resumable(), [(id.clone(), 0)], "{status}: nothing is asked");
+        assert_eq!(resumable(), [(id.clone(), 0)], "{status}: fired, and nothing is asked");
     }
     // An effect that nobody could find out stands in the way until somebody says.
     let run = id.as_str().to_owned();
