@@ -22,8 +22,8 @@ const DICTIONARIES: &str = "fuzz/dictionaries";
 const ARTIFACTS: &str = "fuzz/artifacts";
 const MANIFEST: &str = "fuzz/Cargo.toml";
 
-/// Inputs per target, unless said otherwise: half a minute for the quick targets and minutes for the
-/// slow ones. A count and not a time, so that the same code draws the same inputs on any machine.
+/// Inputs per target, unless said otherwise: seconds for the quick targets and minutes for the slow
+/// ones. A count and not a time, so that the same code draws the same inputs on any machine.
 const INPUTS_DEFAULT: u32 = 100_000;
 /// Targets that run at once.
 const JOBS: usize = 2;
