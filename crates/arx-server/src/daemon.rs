@@ -60,8 +60,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     status: Status,
-    /// The runs that are driven here: their workflow, and how they are interrupted.
-    driven: HashMap<RunId, (String, watch::Sender<bool>)>,
+    /// The runs that are driven here, and how they are interrupted.
+    driven: HashMap<RunId, watch::Sender<bool>>,
     /// Runs that somebody is cancelling.
     given_up: BTreeSet<RunId>,
     /// Runs that could not go on, and until when they rest.
@@ -211,7 +211,7 @@ impl Handle {
         run: &RunId,
         who: &str,
     ) -> Result<Vec<ApprovalId>, EngineError> {
-        let interrupt = self.shared.state().driven.get(run).map(|(_, interrupt)| interrupt.clone());
+        let interrupt = self.shared.state().driven.get(run).cloned();
         if let Some(interrupt) = interrupt {
             // Where it has just ended, there is nobody to tell.
             let _ = interrupt.send(true);
@@ -257,13 +257,8 @@ impl Shared {
     }
 
     /// Says that a run is driven here, until the guard is dropped.
-    fn drives<'s>(
-        &'s self,
-        run: &RunId,
-        workflow: &str,
-        interrupt: watch::Sender<bool>,
-    ) -> Driven<'s> {
-        self.state().driven.insert(run.clone(), (workflow.to_owned(), interrupt));
+    fn drives(&self, run: &RunId, interrupt: watch::Sender<bool>) -> Driven<'_> {
+        self.state().driven.insert(run.clone(), interrupt);
         Driven { shared: self, run: run.clone() }
     }
 

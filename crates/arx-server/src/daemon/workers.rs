@@ -395,7 +395,7 @@ impl Worker {
             events: self.shared.events.clone(),
         });
         let status = |status: &str| teller.tell(What::Status { status: status.to_owned() });
-        let _driven = self.shared.drives(run, workflow, self.interrupt.clone());
+        let _driven = self.shared.drives(run, self.interrupt.clone());
         status(RunStatus::Running.as_str());
         let span = tracing::info_span!("run", run = run.as_str(), %workflow);
         match drive(Arc::clone(&teller)).instrument(span).await {

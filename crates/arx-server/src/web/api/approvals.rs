@@ -29,14 +29,7 @@ pub(super) async fn list(
     Asked(wanted): Asked<StateParams>,
     Asked(page): Asked<PageParams>,
 ) -> Result<Json<Page<ApprovalHead>>, Problem> {
-    let state = wanted
-        .state
-        .as_deref()
-        .map(|word| {
-            let wrong = || Problem::unprocessable("that is no state of an approval");
-            approval::parse_state(word).ok_or_else(wrong)
-        })
-        .transpose()?;
+    let state = wanted.state.as_deref().map(approval::state_named).transpose()?;
     let (before, limit, now) = (page.cursor()?, views::limit(page.limit), web.now());
     let listed = web.read(move |reader| approval::list(reader, state, before.as_ref(), limit, now));
     Ok(Json(listed.await?))

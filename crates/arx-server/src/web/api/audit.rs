@@ -25,7 +25,7 @@ const LOOK_MAX: usize = 5_000;
 const CHECKPOINTS_MAX: usize = 20;
 
 /// Every kind of leaf that can be asked for.
-pub(crate) const KINDS: [LeafKind; 11] = [
+pub(crate) const KINDS: [LeafKind; 12] = [
     LeafKind::Run,
     LeafKind::Decision,
     LeafKind::Approval,
@@ -36,6 +36,7 @@ pub(crate) const KINDS: [LeafKind; 11] = [
     LeafKind::Register,
     LeafKind::Stop,
     LeafKind::Settle,
+    LeafKind::Schedule,
     LeafKind::Identity,
 ];
 

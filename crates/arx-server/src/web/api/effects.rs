@@ -34,14 +34,7 @@ pub(super) async fn list(
     Asked(wanted): Asked<EffectParams>,
     Asked(page): Asked<PageParams>,
 ) -> Result<Json<Page<EffectView>>, Problem> {
-    let state = wanted
-        .state
-        .as_deref()
-        .map(|word| {
-            EffectState::parse(word)
-                .ok_or_else(|| Problem::unprocessable("that is no state of an effect"))
-        })
-        .transpose()?;
+    let state = wanted.state.as_deref().map(effect::state).transpose()?;
     let run: Option<RunId> = wanted
         .run
         .as_deref()

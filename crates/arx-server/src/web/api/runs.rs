@@ -1,7 +1,7 @@
 //! Runs, with everything in them.
 
 use arx_engine::provenance;
-use arx_types::{RunId, RunStatus};
+use arx_types::RunId;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -37,14 +37,7 @@ pub(super) async fn list(
     Asked(wanted): Asked<RunParams>,
     Asked(page): Asked<PageParams>,
 ) -> Result<Json<Page<RunView>>, Problem> {
-    let status = wanted
-        .status
-        .as_deref()
-        .map(|word| {
-            RunStatus::parse(word)
-                .ok_or_else(|| Problem::unprocessable("that is no status of a run"))
-        })
-        .transpose()?;
+    let status = wanted.status.as_deref().map(run::status).transpose()?;
     let asked = run::Asked {
         workflow: wanted.workflow,
         status,

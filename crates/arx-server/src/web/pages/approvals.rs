@@ -43,10 +43,7 @@ pub(super) async fn list(
     let state = match word {
         "" => Some(arx_journal::ApprovalState::Pending),
         "all" => None,
-        word => Some(
-            approval::parse_state(word)
-                .ok_or_else(|| Problem::unprocessable("that is no state of an approval"))?,
-        ),
+        word => Some(approval::state_named(word)?),
     };
     let before = wanted.before.clone();
     let page = web

@@ -1,7 +1,7 @@
 //! Effects: those that need a human first, with the form that says what became of them.
 
 use arx_journal::{EffectPage, World};
-use arx_types::{EffectKey, EffectState, Role, RunId};
+use arx_types::{EffectKey, Role, RunId};
 use axum::extract::State;
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -30,12 +30,7 @@ pub(super) async fn list(
 ) -> Result<Page, Problem> {
     let shell = Shell::of(&web, &asker).await?;
     let now = web.now();
-    let state = given(&wanted.state)
-        .map(|word| {
-            EffectState::parse(word)
-                .ok_or_else(|| Problem::unprocessable("that is no state of an effect"))
-        })
-        .transpose()?;
+    let state = given(&wanted.state).map(effect::state).transpose()?;
     let after = given(&wanted.after).map(effect::cursor).transpose()?;
     let later = after.is_some();
     let asked =

@@ -1,7 +1,7 @@
 //! All runs, by page.
 
 use arx_journal::World;
-use arx_types::{RunId, RunStatus};
+use arx_types::RunId;
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -35,12 +35,7 @@ pub(super) async fn show(
 ) -> Result<Page, Problem> {
     let shell = Shell::of(&web, &asker).await?;
     let now = web.now();
-    let status = given(&wanted.status)
-        .map(|word| {
-            RunStatus::parse(word)
-                .ok_or_else(|| Problem::unprocessable("that is no status of a run"))
-        })
-        .transpose()?;
+    let status = given(&wanted.status).map(run::status).transpose()?;
     let world: Option<World> = given(&wanted.world).map(str::parse).transpose()?;
     let asked = run::Asked {
         workflow: given(&wanted.workflow).map(str::to_owned),

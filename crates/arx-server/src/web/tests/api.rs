@@ -93,6 +93,14 @@ async fn programs_read_and_decide() {
     let site = Site::new().await;
     let token = site.token(Role::Approver).await;
     let get = async |path: &str| site.call(Method::GET, path, &token, None).await.json();
+    // Every kind that the log knows can be asked for.
+    for kind in [
+        "run", "decision", "approval", "intent", "outcome", "merge", "episode", "register", "stop",
+        "settle", "schedule", "identity",
+    ] {
+        let page = get(&format!("/api/v1/audit/leaves?kind={kind}")).await;
+        assert!(page["items"].is_array(), "{kind}: {page}");
+    }
     let overview = get("/api/v1/overview").await;
     assert_eq!(overview["n_waiting"]["n"], 1);
     assert_eq!(overview["n_attention"]["n"], 1);

@@ -10,6 +10,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Page;
+use crate::web::Problem;
 use crate::web::times::At;
 
 /// A request, without its actions.
@@ -238,16 +239,16 @@ pub(crate) fn detail(
     }))
 }
 
-/// The word of a state.
-pub(crate) fn parse_state(text: &str) -> Option<ApprovalState> {
-    [
+/// The state that a word names.
+pub(crate) fn state_named(word: &str) -> Result<ApprovalState, Problem> {
+    let all = [
         ApprovalState::Pending,
         ApprovalState::Approved,
         ApprovalState::Denied,
         ApprovalState::Expired,
         ApprovalState::Cancelled,
         ApprovalState::Used,
-    ]
-    .into_iter()
-    .find(|state| state.as_str() == text)
+    ];
+    let found = all.into_iter().find(|state| state.as_str() == word);
+    found.ok_or_else(|| Problem::unprocessable("that is no state of an approval"))
 }

@@ -1,6 +1,7 @@
 //! Effects: what was done at vendors, and what a human must say of.
 
 use arx_journal::{Effect, EffectCursor, EffectPage, JournalError, Packed, Reader};
+use arx_types::EffectState;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -87,6 +88,12 @@ pub(crate) fn list(
     let found = reader.effects_page(&asked)?;
     let page = Page::cut(found, limit, |effect| format!("{}~{}", effect.intent_seq, effect.key));
     Ok(page.map(|effect| EffectView::of(&effect)))
+}
+
+/// The state that a word names.
+pub(crate) fn state(word: &str) -> Result<EffectState, Problem> {
+    let wrong = || Problem::unprocessable("that is no state of an effect");
+    EffectState::parse(word).ok_or_else(wrong)
 }
 
 /// The place that a cursor names.

@@ -11,7 +11,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Page;
+use crate::web::Problem;
 use crate::web::times::At;
+
+/// The status that a word names.
+pub(crate) fn status(word: &str) -> Result<RunStatus, Problem> {
+    let wrong = || Problem::unprocessable("that is no status of a run");
+    RunStatus::parse(word).ok_or_else(wrong)
+}
 
 /// What a list shows of a run's report.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
