@@ -279,7 +279,7 @@ impl Engine for Embedded {
             payload: Packed::bytes(step.payload.as_bytes())?,
         };
         let lease = lease.clone();
-        let write = self.journal.write(move |tx| {
+        let write = self.journal.try_write_unguarded(move |tx: &mut Tx<'_>| {
             tx.check_lease(&lease.run, lease.epoch)?;
             tx.put_step(&lease.run, &step)
         });

@@ -76,7 +76,11 @@ impl Action {
 
     /// What an approval is bound to: the workflow's version, the policy's version, the operation,
     /// the effects, the target and the parameters.
-    pub(crate) fn digest(&self, ctx: &RunContext) -> Result<Digest, GateError> {
+    pub(crate) fn digest(
+        &self,
+        ctx: &RunContext,
+        params_sha256: Digest,
+    ) -> Result<Digest, GateError> {
         let bound = serde_json::json!({
             "workflow_version": ctx.version,
             "policy_version": ctx.policy.version(),
@@ -84,7 +88,7 @@ impl Action {
             "effect": self.effect,
             "covers": self.covers,
             "target": self.target,
-            "params_sha256": self.params_sha256()?,
+            "params_sha256": params_sha256,
         });
         Digest::of_json(&bound).map_err(|error| {
             GateError::Call(CallError::Parameters {

@@ -11,7 +11,7 @@ mod preflight;
 mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arx_journal::Journal;
 use arx_types::{EffectKey, OperationSpec, RunId};
@@ -193,23 +193,42 @@ struct EffectLocks {
 
 impl EffectLocks {
     /// Waits until nobody else in this process is about the effect or those that it covers.
-    async fn hold(
-        &self,
-        key: &EffectKey,
-        covers: &[EffectKey],
-    ) -> Vec<tokio::sync::OwnedMutexGuard<()>> {
+    async fn hold(&self, key: &EffectKey, covers: &[EffectKey]) -> Held<'_> {
         // In one order for everybody, so that two groups never wait for each other.
-        let keys: BTreeSet<&EffectKey> = std::iter::once(key).chain(covers).collect();
+        let keys: BTreeSet<EffectKey> = std::iter::once(key).chain(covers).cloned().collect();
+        // Dropped last where the caller stops waiting: then it cleans up after the others.
+        let mut held = Held { locks: self, keys, guards: Vec::new() };
         let locks: Vec<_> = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            // Locks that nobody holds or waits for have one owner: this map.
-            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            keys.into_iter().map(|key| Arc::clone(locks.entry(key.clone()).or_default())).collect()
+            let mut locks = self.locks();
+            held.keys.iter().map(|key| Arc::clone(locks.entry(key.clone()).or_default())).collect()
         };
-        let mut held = Vec::with_capacity(locks.len());
         for lock in locks {
-            held.push(lock.lock_owned().await);
+            held.guards.push(lock.lock_owned().await);
         }
         held
+    }
+
+    fn locks(&self) -> MutexGuard<'_, BTreeMap<EffectKey, Arc<tokio::sync::Mutex<()>>>> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Effects that one call is about, until it is dropped.
+struct Held<'l> {
+    locks: &'l EffectLocks,
+    keys: BTreeSet<EffectKey>,
+    guards: Vec<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.guards.clear();
+        let mut locks = self.locks.locks();
+        for key in &self.keys {
+            // One that nobody holds or waits for has one owner: the map.
+            if locks.get(key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+                locks.remove(key);
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ mod deadlines;
 mod tests;
 mod vote;
 
+use std::cmp::Reverse;
+
 use arx_types::{ApprovalId, Digest, EffectKey, Operation, RiskClass, RunId};
 use jiff::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
@@ -303,13 +305,13 @@ impl Tx<'_> {
         digest: &Digest,
     ) -> Result<TakenApproval, JournalError> {
         let now = self.now();
-        let found = self.row(
+        // Sorted here: every call asks, hardly any finds something, and SQLite would make a table
+        // to sort in each time.
+        let found = self.rows(
             "SELECT approvals.n, id, approvals.state, expires_at, approval_actions.n, \
              approval_actions.state FROM approval_actions \
              JOIN approvals ON approvals.n = approval_actions.approval \
-             WHERE digest = ?1 AND run = ?2 ORDER BY approvals.n DESC, \
-             CASE approval_actions.state WHEN 'approved' THEN 0 WHEN 'pending' THEN 1 \
-             WHEN 'denied' THEN 2 ELSE 3 END, approval_actions.n LIMIT 1",
+             WHERE digest = ?1 AND run = ?2",
             params![Bytes32(*digest), run.as_str()],
             |row| {
                 Ok(Candidate {
@@ -322,7 +324,18 @@ impl Tx<'_> {
                 })
             },
         )?;
-        let Some(found) = found else { return Ok(TakenApproval::None) };
+        let order = |found: &Candidate| {
+            let of_state = match found.state {
+                ActionState::Approved => 0,
+                ActionState::Pending => 1,
+                ActionState::Denied => 2,
+                ActionState::Used => 3,
+            };
+            (Reverse(found.n_approval), of_state, found.n)
+        };
+        let Some(found) = found.into_iter().min_by_key(order) else {
+            return Ok(TakenApproval::None);
+        };
         let approval = found.approval.clone();
         match (found.state, found.approval_state) {
             (ActionState::Used, _) => Ok(TakenApproval::None),

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arx_audit::{
@@ -24,6 +25,8 @@ use crate::{Journal, JournalError, Reader, Tx, World};
 
 /// The most leaves that one listing returns.
 pub const LEAVES_LISTED_MAX: usize = 10_000;
+/// The most hashes of the tree in one row; a proof reads a row for each of its hashes.
+const HASHES_IN_ROW: usize = 64;
 /// The field of a leaf's detail that says how far the clock was behind the leaf before.
 const CLOCK_BEHIND: &str = "clock_behind_us";
 /// The field of a run leaf's detail that counts the run's earlier leaves, so that a bundle that
@@ -259,12 +262,9 @@ impl Tx<'_> {
     /// [`JournalError::Invalid`] when no reader would accept the leaf.
     pub fn append_leaf(&mut self, mut draft: LeafDraft) -> Result<LeafRef, JournalError> {
         let now = self.now();
-        let mut tail = match self.tail().take() {
-            Some(tail) => tail,
-            None => self.load_tail()?,
-        };
-        let seq = tail.frontier.size();
-        let at = match tail.last_at {
+        let tail = self.tail()?;
+        let (seq, last_at) = (tail.frontier.size(), tail.last_at);
+        let at = match last_at {
             Some(last) if last > now => {
                 let behind = last.duration_since(now).as_micros();
                 draft.detail.insert(CLOCK_BEHIND.to_owned(), clamp_i64(behind).into());
@@ -289,19 +289,23 @@ impl Tx<'_> {
             "INSERT INTO leaves (seq, bytes, at, kind, run) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![signed(seq), bytes, Micros(at), kind.as_str(), run.as_ref().map(RunId::as_str)],
         )?;
-        for (index, hash) in tail.frontier.push(hash) {
-            let sql = "INSERT INTO hashes (idx, hash) VALUES (?1, ?2)";
-            self.execute(sql, params![signed(index), hash.0]).map_err(|error| match error {
-                // Only a log that lost its last leaves has hashes where none was written yet.
-                JournalError::Conflict { .. } => {
-                    JournalError::corrupt(format!("the audit log lost leaves from {seq} on"))
-                }
-                error => error,
-            })?;
-        }
+        let tail = self.tail()?;
+        tail.hashes.extend(tail.frontier.push(hash).into_iter().map(|(_, hash)| hash));
         tail.last_at = Some(at);
-        *self.tail() = Some(tail);
         Ok(LeafRef { seq, hash, at })
+    }
+
+    /// Writes the hashes of all leaves that were appended in this transaction, before it commits:
+    /// a row for all of them costs less than one for each.
+    pub(crate) fn put_hashes(&mut self) -> Result<(), JournalError> {
+        let Some(tail) = self.batch().tail.take() else { return Ok(()) };
+        let firsts = (tail.n_stored..).step_by(HASHES_IN_ROW);
+        for (first, hashes) in firsts.zip(tail.hashes.chunks(HASHES_IN_ROW)) {
+            let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+            let sql = "INSERT INTO hashes (first, hashes) VALUES (?1, ?2)";
+            self.execute(sql, params![signed(first), bytes])?;
+        }
+        Ok(())
     }
 
     /// Signs the log as it is now; the last checkpoint again when nothing was appended since, and
@@ -310,8 +314,8 @@ impl Tx<'_> {
         &mut self,
         key: &SigningKey,
     ) -> Result<Option<StoredCheckpoint>, JournalError> {
-        let tail = self.load_tail()?;
-        let size = tail.frontier.size();
+        let tail = self.tail()?;
+        let (size, root) = (tail.frontier.size(), tail.frontier.root());
         if let Some(last) = self.last_checkpoint()?
             && last.size == size
         {
@@ -320,8 +324,9 @@ impl Tx<'_> {
         if size == 0 {
             return Ok(None);
         }
-        let note = key.sign_checkpoint(size, tail.frontier.root()).map_err(|error| {
-            JournalError::Invalid { what: "checkpoint", reason: error.to_string() }
+        let note = key.sign_checkpoint(size, root).map_err(|error| JournalError::Invalid {
+            what: "checkpoint",
+            reason: error.to_string(),
         })?;
         let at = Timestamp::from_microsecond(self.now().as_microsecond()).unwrap_or(self.now());
         self.execute(
@@ -331,11 +336,35 @@ impl Tx<'_> {
         Ok(Some(StoredCheckpoint { size, note, at }))
     }
 
+    /// The end of the log, read where this transaction has not done so yet.
+    fn tail(&mut self) -> Result<&mut Tail, JournalError> {
+        if self.batch().tail.is_none() {
+            self.batch().tail = Some(self.load_tail()?);
+        }
+        let nothing = || JournalError::corrupt("the audit log has no end".to_owned());
+        self.batch().tail.as_mut().ok_or_else(nothing)
+    }
+
     fn load_tail(&self) -> Result<Tail, JournalError> {
-        let frontier = Frontier::load(&**self, self.tree_size()?).map_err(corrupt_tree)?;
+        let size = self.tree_size()?;
+        let sql = "SELECT first + length(hashes) / 32 FROM hashes ORDER BY first DESC LIMIT 1";
+        let n_stored = self.row(sql, [], |row| row.get(0))?.map_or(0, unsigned);
+        // Leaves and their hashes are committed together.
+        match n_stored.cmp(&tree::stored_count(size)) {
+            Ordering::Equal => {}
+            Ordering::Greater => {
+                let reason = format!("the audit log lost leaves from {size} on");
+                return Err(JournalError::corrupt(reason));
+            }
+            Ordering::Less => {
+                let reason = "the audit log lost hashes of its last leaves".to_owned();
+                return Err(JournalError::corrupt(reason));
+            }
+        }
+        let frontier = Frontier::load(&**self, size).map_err(corrupt_tree)?;
         let sql = "SELECT at FROM leaves ORDER BY seq DESC LIMIT 1";
         let last_at = self.row(sql, [], |row| row.get::<_, Micros>(0))?.map(|at| at.0);
-        Ok(Tail { frontier, last_at })
+        Ok(Tail { frontier, last_at, n_stored, hashes: Vec::new() })
     }
 }
 
@@ -358,7 +387,7 @@ impl Reader<'_> {
     pub fn leaves(&self, filter: &LeafFilter) -> Result<Vec<StoredLeaf>, JournalError> {
         let (sql, values) = Conditions::default()
             .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
-            .given("kind = ?", filter.kind.map(|kind| kind.as_str().to_owned()))
+            .given(of_kind(filter.kind), filter.kind.map(|kind| kind.as_str().to_owned()))
             .given("seq < ?", filter.before.map(signed))
             .page("SELECT seq, bytes FROM leaves", "seq DESC", filter.limit, LEAVES_LISTED_MAX);
         self.rows(&sql, params_from_iter(values), |row| {
@@ -416,15 +445,36 @@ impl Reader<'_> {
 
 impl HashStore for Reader<'_> {
     fn read(&self, indexes: &[u64]) -> Result<Vec<Hash>, BoxError> {
-        let mut statement =
-            self.connection().prepare_cached("SELECT hash FROM hashes WHERE idx = ?1")?;
+        let sql = "SELECT first, hashes FROM hashes WHERE first <= ?1 ORDER BY first DESC LIMIT 1";
+        let mut statement = self.connection().prepare_cached(sql)?;
         let mut hashes = Vec::with_capacity(indexes.len());
+        // Neighbours stand in one row.
+        let mut row: Option<(u64, Vec<u8>)> = None;
         for index in indexes {
-            let hash: Option<[u8; 32]> =
-                statement.query_row([signed(*index)], |row| row.get(0)).optional()?;
-            hashes.push(Hash(hash.ok_or_else(|| format!("hash {index} is missing"))?));
+            let mut found = row.as_ref().and_then(|row| hash_in(row, *index));
+            if found.is_none() {
+                let read = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get(0)?), row.get(1)?));
+                row = statement.query_row([signed(*index)], read).optional()?;
+                found = row.as_ref().and_then(|row| hash_in(row, *index));
+            }
+            hashes.push(found.ok_or_else(|| format!("hash {index} is missing"))?);
         }
         Ok(hashes)
+    }
+}
+
+/// The hash of this storage index, where the row that begins with `first` has it.
+fn hash_in((first, hashes): &(u64, Vec<u8>), index: u64) -> Option<Hash> {
+    let n = usize::try_from(index.checked_sub(*first)?).ok()?;
+    let (hashes, _) = hashes.as_chunks::<32>();
+    hashes.get(n).copied().map(Hash)
+}
+
+/// The condition for a kind, in the words of the index that serves it.
+pub(crate) fn of_kind(kind: Option<LeafKind>) -> &'static str {
+    match kind {
+        None | Some(LeafKind::Decision | LeafKind::Intent | LeafKind::Outcome) => "kind = ?",
+        Some(_) => "kind <> 'decision' AND kind <> 'intent' AND kind <> 'outcome' AND kind = ?",
     }
 }
 

@@ -18,6 +18,9 @@ use crate::{JournalError, Packed, Reader, Tx, World};
 /// The most decisions that one page holds.
 pub const DECISIONS_LISTED_MAX: usize = 10_000;
 
+/// The condition for a run: a decision has the place of its leaf, and leaves are found by run.
+pub(crate) const OF_RUN: &str = "seq IN (SELECT seq FROM leaves WHERE run = ?)";
+
 /// A decision to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewDecision {
@@ -88,9 +91,61 @@ impl Word for Verdict {
     }
 }
 
+/// The newest writes of a workflow that were let through: permitted, or escalated and approved.
+pub(crate) struct LetThrough {
+    world: World,
+    workflow: String,
+    /// When, at most so many as are counted at all.
+    at: Vec<Timestamp>,
+    n_max: usize,
+}
+
+impl LetThrough {
+    fn is_of(&self, world: &World, workflow: &str) -> bool {
+        self.world == *world && self.workflow == workflow
+    }
+
+    fn add(&mut self, at: Timestamp) {
+        self.at.push(at);
+        if self.at.len() > self.n_max
+            && let Some(oldest) = (0..self.at.len()).min_by_key(|n| self.at.get(*n))
+        {
+            self.at.swap_remove(oldest);
+        }
+    }
+}
+
 impl Tx<'_> {
+    /// How many writes of a workflow were let through after `since`: permitted, or escalated and
+    /// approved. Counts no further than `at_most`, so that a busy hour costs no more than that.
+    pub fn count_writes(
+        &mut self,
+        world: &World,
+        workflow: &str,
+        since: Timestamp,
+        at_most: u32,
+    ) -> Result<u32, JournalError> {
+        let n_max = usize::try_from(at_most).unwrap_or(usize::MAX);
+        let serves = |one: &&LetThrough| one.is_of(world, workflow) && one.n_max >= n_max;
+        if !self.batch().let_through.iter().any(|one| serves(&one)) {
+            let at = self.rows(
+                "SELECT at FROM decisions WHERE workflow = ?1 AND world = ?2 \
+                 AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL) \
+                 ORDER BY at DESC LIMIT ?3",
+                params![workflow, world.as_str(), at_most],
+                |row| row.get::<_, Micros>(0).map(|at| at.0),
+            )?;
+            let (world, workflow) = (world.clone(), workflow.to_owned());
+            self.batch().let_through.push(LetThrough { world, workflow, at, n_max });
+        }
+        let newest = self.batch().let_through.iter().find(serves).into_iter();
+        let n = newest.flat_map(|one| &one.at).filter(|at| **at > since).count();
+        Ok(u32::try_from(n).unwrap_or(u32::MAX).min(at_most))
+    }
+
     /// Records a decision beside its audit leaf.
     pub fn put_decision(&mut self, decision: &NewDecision) -> Result<(), JournalError> {
+        let now = self.now();
         self.execute(
             "INSERT INTO decisions (seq, run, workflow, world, operation, access, verdict, \
              approval, effect_key, request, at) \
@@ -106,35 +161,23 @@ impl Tx<'_> {
                 decision.approval.as_ref().map(ApprovalId::as_str),
                 decision.effect_key.as_ref().map(EffectKey::as_str),
                 decision.request,
-                Micros(self.now()),
+                Micros(now),
             ],
         )?;
+        let is_let_through = decision.verdict == Verdict::Permit || decision.approval.is_some();
+        if decision.access == Access::Write && is_let_through {
+            let known = self.batch().let_through.iter_mut();
+            known
+                .filter(|one| one.is_of(&decision.world, &decision.workflow))
+                .for_each(|one| one.add(now));
+        }
         Ok(())
     }
 }
 
 impl Reader<'_> {
-    /// How many writes of a workflow were let through after `since`: permitted, or escalated and
-    /// approved. Counts no further than `at_most`, so that a busy hour costs no more than that.
-    pub fn count_writes(
-        &self,
-        world: &World,
-        workflow: &str,
-        since: Timestamp,
-        at_most: u32,
-    ) -> Result<u32, JournalError> {
-        let count = self.row(
-            "SELECT count(*) FROM (SELECT 1 FROM decisions \
-             WHERE workflow = ?1 AND world = ?2 AND at > ?3 AND access = 'write' \
-             AND (verdict = 'PERMIT' OR approval IS NOT NULL) LIMIT ?4)",
-            params![workflow, world.as_str(), Micros(since), at_most],
-            |row| row.get(0),
-        )?;
-        Ok(count.unwrap_or(0))
-    }
-
-    /// How many of these writes were of an operation that matches; again no further than
-    /// `at_most`.
+    /// How many writes of a workflow were let through after `since` and were of an operation that
+    /// matches. Counts no further than `at_most`.
     pub fn count_writes_matching(
         &self,
         world: &World,
@@ -176,7 +219,7 @@ impl Reader<'_> {
         filter: &DecisionFilter,
     ) -> Result<Vec<RecordedDecision>, JournalError> {
         let (sql, values) = Conditions::default()
-            .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
+            .given(OF_RUN, filter.run.as_ref().map(|run| run.as_str().to_owned()))
             .given("workflow = ?", filter.workflow.clone())
             .given("seq > ?", filter.after.map(signed))
             .page(

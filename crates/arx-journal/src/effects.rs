@@ -134,13 +134,28 @@ pub struct EffectFilter {
     pub state: Option<EffectState>,
 }
 
-pub(crate) const COLUMNS: &str = "world, key, run, workflow, operation, params_sha256, params, state, \
-                       result, detail, covered_by, attempts, intent_at, intent_seq, settled_at, \
-                       outcome_seq";
+macro_rules! columns {
+    () => {
+        "world, key, run, workflow, operation, params_sha256, params, state, result, detail, \
+         covered_by, attempts, intent_at, intent_seq, settled_at, outcome_seq"
+    };
+}
 
-const NEED_ATTENTION: &str = "state IN ('intended', 'unknown') AND covered_by IS NULL \
-                              AND (state = 'unknown' OR (SELECT ended_at IS NOT NULL \
+pub(crate) const COLUMNS: &str = columns!();
+
+const NEED_ATTENTION: &str = "state <> 'done' AND state IN ('intended', 'unknown') \
+                              AND covered_by IS NULL AND (state = 'unknown' OR (SELECT ended_at IS NOT NULL \
                               OR status = 'needs_attention' FROM runs WHERE runs.id = effects.run))";
+
+/// The condition for a state, in the words of the index that serves it.
+pub(crate) fn in_state(state: Option<EffectState>) -> &'static str {
+    match state {
+        None | Some(EffectState::Done) => "state = ?",
+        Some(EffectState::Intended | EffectState::Failed | EffectState::Unknown) => {
+            "state <> 'done' AND state = ?"
+        }
+    }
+}
 
 pub(crate) fn read_effect(row: &Row<'_>) -> rusqlite::Result<Effect> {
     Ok(Effect {
@@ -232,20 +247,31 @@ impl Tx<'_> {
             return Ok(SettleOutcome::Refused(Box::new(present)));
         }
         let leaf = self.append_leaf(leaf)?;
-        self.execute(
-            "UPDATE effects SET state = ?3, result = ?4, detail = ?5, settled_at = ?6, \
-             outcome_seq = ?7 WHERE world = ?1 AND (key = ?2 OR covered_by = ?2) \
-             AND state IN ('intended', 'unknown')",
-            params![
-                world.as_str(),
-                key.as_str(),
-                settlement.state.as_str(),
-                settlement.result,
-                settlement.detail,
-                Micros(leaf.at),
-                signed(leaf.seq),
-            ],
-        )?;
+        macro_rules! settle {
+            ($whose:literal) => {
+                concat!(
+                    "UPDATE effects SET state = ?3, result = ?4, detail = ?5, settled_at = ?6, \
+                     outcome_seq = ?7 WHERE world = ?1 AND ",
+                    $whose,
+                    " AND state IN ('intended', 'unknown')"
+                )
+            };
+        }
+        // One statement for each: an `OR` of both would not be served by their indexes alone.
+        for sql in [settle!("key = ?2"), settle!("covered_by = ?2")] {
+            self.execute(
+                sql,
+                params![
+                    world.as_str(),
+                    key.as_str(),
+                    settlement.state.as_str(),
+                    settlement.result,
+                    settlement.detail,
+                    Micros(leaf.at),
+                    signed(leaf.seq),
+                ],
+            )?;
+        }
         Ok(SettleOutcome::Settled(leaf))
     }
 
@@ -290,10 +316,14 @@ impl Reader<'_> {
     /// Whether something is sent rests on this row, so it is not taken on trust: a row that is
     /// not as it was written, or that another key led to, is damage.
     pub fn effect(&self, world: &World, key: &EffectKey) -> Result<Option<Effect>, JournalError> {
-        let sql = format!(
-            "SELECT {COLUMNS}, row_crc({COLUMNS}) = crc FROM effects WHERE world = ?1 AND key = ?2"
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            ", row_crc(",
+            columns!(),
+            ") = crc FROM effects WHERE world = ?1 AND key = ?2"
         );
-        let found = self.row(&sql, [world.as_str(), key.as_str()], |row| {
+        let found = self.row(sql, [world.as_str(), key.as_str()], |row| {
             Ok((read_effect(row)?, row.get::<_, bool>(16)?))
         })?;
         match found {
@@ -314,7 +344,7 @@ impl Reader<'_> {
             .given("world = ?", filter.world.as_ref().map(|world| world.as_str().to_owned()))
             .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
             .given("workflow = ?", filter.workflow.clone())
-            .given("state = ?", filter.state.map(|state| state.as_str().to_owned()))
+            .given(in_state(filter.state), filter.state.map(|state| state.as_str().to_owned()))
             .page(
                 &format!("SELECT {COLUMNS} FROM effects"),
                 "intent_seq DESC, key",

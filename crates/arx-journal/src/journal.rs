@@ -22,7 +22,7 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc as queue, oneshot};
 
 use crate::{Clock, JournalError, Reader, StateDir, Tx, schema};
-use writer::{Job, Queued, TypedJob, Writer};
+use writer::{Queued, TypedJob, Writer};
 
 pub use fault::{Fault, FaultPoint, StopPoint, StopWhen};
 
@@ -186,6 +186,38 @@ impl Journal {
         T: Send + 'static,
         E: From<JournalError> + Send + 'static,
     {
+        self.queue(true, f).await
+    }
+
+    /// As [`Journal::try_write`], for the closures of every call of a workflow, which find out
+    /// all that may be wrong before they change anything.
+    ///
+    /// They are spared what it costs to undo one write alone: a copy of every page that it
+    /// changes. One that fails after its first change undoes the whole commit, and with it the
+    /// writes of others, who are told so; a disk that fails does no less.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    pub async fn try_write_unguarded<T, E>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
+        self.queue(false, f).await
+    }
+
+    async fn queue<T, E>(
+        &self,
+        guarded: bool,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
         let Ok(room) = Arc::clone(&self.inner.room).acquire_owned().await else {
             return Err(JournalError::Stopped.into());
         };
@@ -194,7 +226,7 @@ impl Journal {
             // The caller may have stopped waiting; the write stands all the same.
             let _ = answer.send(result);
         });
-        self.enqueue(job, Some(room))?;
+        self.enqueue(Queued { job, guarded, room: Some(room) })?;
         answered.await.unwrap_or_else(|_| Err(JournalError::Stopped.into()))
     }
 
@@ -210,7 +242,7 @@ impl Journal {
         let job = TypedJob::boxed(f, move |result| {
             let _ = answer.send(result);
         });
-        self.enqueue(job, None)?;
+        self.enqueue(Queued { job, guarded: true, room: None })?;
         answered.recv().unwrap_or(Err(JournalError::Stopped))
     }
 
@@ -305,14 +337,10 @@ impl Journal {
         &self.inner.key
     }
 
-    fn enqueue(
-        &self,
-        job: Box<dyn Job>,
-        room: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) -> Result<(), JournalError> {
+    fn enqueue(&self, queued: Queued) -> Result<(), JournalError> {
         self.inner.state.check_running()?;
         let queue = self.inner.queue.as_ref().ok_or(JournalError::Stopped)?;
-        queue.send(Queued { job, room }).map_err(|_| JournalError::Stopped)?;
+        queue.send(queued).map_err(|_| JournalError::Stopped)?;
         #[cfg(test)]
         self.inner.state.n_queued.fetch_add(1, Ordering::SeqCst);
         Ok(())

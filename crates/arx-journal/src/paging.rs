@@ -11,6 +11,7 @@ use rusqlite::params;
 use rusqlite::params_from_iter;
 
 use crate::approvals::{self, read_approval};
+use crate::audit::of_kind;
 use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
 use crate::conditions::Conditions;
 use crate::effects::{self, read_effect};
@@ -201,7 +202,7 @@ impl Reader<'_> {
         let after = page.after.as_ref();
         let (sql, values) = Conditions::default()
             .given("run = ?", page.run.as_ref().map(|run| run.as_str().to_owned()))
-            .given("state = ?", page.state.map(|state| state.as_str().to_owned()))
+            .given(effects::in_state(page.state), page.state.map(|state| state.as_str().to_owned()))
             .given("world = ?", page.world.as_ref().map(|world| world.as_str().to_owned()))
             // One intent may cover many effects: a page may end among them.
             .given_both(
@@ -242,7 +243,7 @@ impl Reader<'_> {
     ) -> Result<Search, JournalError> {
         let (sql, values) = Conditions::default()
             .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
-            .given("kind = ?", filter.kind.map(|kind| kind.as_str().to_owned()))
+            .given(of_kind(filter.kind), filter.kind.map(|kind| kind.as_str().to_owned()))
             .given("seq < ?", filter.before.map(signed))
             .page("SELECT seq, bytes FROM leaves", "seq DESC", look_max + 1, look_max + 1);
         let wanted = filter.limit.clamp(1, PAGE_MAX);

@@ -26,6 +26,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENTS_MAX: usize = 160;
 /// The write-ahead log is cut back to this many bytes whenever it is reset.
 const WAL_BYTES_MAX: i64 = 64 * 1024 * 1024;
+/// Pages that the write-ahead log may grow by before they are moved into the database. The ends of
+/// the tables are written again at nearly every commit and moved once.
+const WAL_PAGES_MAX: i64 = 4000;
 /// Page cache of a connection, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
 
@@ -68,6 +71,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, JournalError> {
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
         connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES_MAX)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         Ok(connection)

@@ -9,10 +9,11 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
-use arx_audit::Frontier;
+use arx_audit::{Frontier, Hash};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
+use crate::decisions::LetThrough;
 use crate::error::UNNAMED;
 use crate::{Clock, JournalError};
 
@@ -83,25 +84,59 @@ impl<'c> Reader<'c> {
 pub struct Tx<'c> {
     reader: Reader<'c>,
     clock: &'c dyn Clock,
-    tail: &'c mut Option<Tail>,
+    batch: &'c mut Batch,
     /// What a test makes the next statement fail with.
     failing: Cell<Option<rusqlite::Error>>,
 }
 
-/// The end of the audit log, read once in each transaction.
-#[derive(Clone)]
+/// What the jobs of one transaction read once for all of them: nobody else writes while it lasts.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) tail: Option<Tail>,
+    pub(crate) let_through: Vec<LetThrough>,
+}
+
+/// The end of the audit log.
 pub(crate) struct Tail {
     pub(crate) frontier: Frontier,
     pub(crate) last_at: Option<Timestamp>,
+    /// How many hashes of the tree the database has.
+    pub(crate) n_stored: u64,
+    /// Those that this transaction adds.
+    pub(crate) hashes: Vec<Hash>,
+}
+
+/// What was known before a job, for when it is undone.
+pub(crate) struct Mark {
+    tail: Option<(Frontier, Option<Timestamp>, usize)>,
+}
+
+impl Batch {
+    pub(crate) fn mark(&self) -> Mark {
+        let of = |tail: &Tail| (tail.frontier.clone(), tail.last_at, tail.hashes.len());
+        Mark { tail: self.tail.as_ref().map(of) }
+    }
+
+    /// Forgets what the job since the mark learned and did.
+    pub(crate) fn back_to(&mut self, mark: Mark) {
+        self.let_through.clear();
+        match (&mut self.tail, mark.tail) {
+            (Some(tail), Some((frontier, last_at, n_hashes))) => {
+                (tail.frontier, tail.last_at) = (frontier, last_at);
+                tail.hashes.truncate(n_hashes);
+            }
+            (tail, _) => *tail = None,
+        }
+    }
 }
 
 impl<'c> Tx<'c> {
     pub(crate) fn new(
         connection: &'c Connection,
         clock: &'c dyn Clock,
-        tail: &'c mut Option<Tail>,
+        batch: &'c mut Batch,
     ) -> Self {
-        Self { reader: Reader::new(connection), clock, tail, failing: Cell::new(None) }
+        Self { reader: Reader::new(connection), clock, batch, failing: Cell::new(None) }
     }
 
     /// The time now, by the journal's clock.
@@ -110,8 +145,8 @@ impl<'c> Tx<'c> {
         self.clock.now()
     }
 
-    pub(crate) fn tail(&mut self) -> &mut Option<Tail> {
-        self.tail
+    pub(crate) fn batch(&mut self) -> &mut Batch {
+        self.batch
     }
 
     /// Makes the next statement that writes fail, as SQLite fails on a bad disk.

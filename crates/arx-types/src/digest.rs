@@ -22,7 +22,16 @@ impl Digest {
     /// When the value has no JSON form (a map with keys that are not strings, a float that is not
     /// finite).
     pub fn of_json(value: &impl Serialize) -> Result<Self, serde_json::Error> {
-        Ok(Self::of_bytes(&serde_json_canonicalizer::to_vec(value)?))
+        Self::of_json_sized(value).map(|(digest, _)| digest)
+    }
+
+    /// As [`Digest::of_json`], with the length of the canonical form in bytes.
+    ///
+    /// # Errors
+    /// As [`Digest::of_json`].
+    pub fn of_json_sized(value: &impl Serialize) -> Result<(Self, usize), serde_json::Error> {
+        let canonical = serde_json_canonicalizer::to_vec(value)?;
+        Ok((Self::of_bytes(&canonical), canonical.len()))
     }
 
     /// The first twelve hexadecimal digits, for people.
@@ -36,7 +45,9 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut text = [0; 64];
+        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

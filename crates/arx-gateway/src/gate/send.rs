@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use arx_audit::LeafKind;
-use arx_journal::{Packed, SettleOutcome, Settlement as Recorded};
+use arx_journal::{Packed, SettleOutcome, Settlement as Recorded, Tx};
 use arx_types::{Digest, EffectState, OperationSpec};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -52,7 +52,7 @@ impl Gateway {
                 Err(GateError::Call(error))
             }
         };
-        self.journal.write(move |tx| tx.append_leaf(leaf).map(drop)).await?;
+        self.journal.try_write_unguarded(move |tx| tx.append_leaf(leaf).map(drop)).await?;
         result
     }
 
@@ -203,8 +203,8 @@ impl Gateway {
             }
         };
         let (world, key) = (ctx.world.clone(), intent.key.clone());
-        let settled =
-            self.journal.write(move |tx| tx.settle_effect(&world, &key, &settlement, leaf)).await?;
+        let settle = move |tx: &mut Tx<'_>| tx.settle_effect(&world, &key, &settlement, leaf);
+        let settled = self.journal.try_write_unguarded(settle).await?;
         if let SettleOutcome::Refused(present) = settled {
             // Someone else settled it meanwhile: a human, or another process.
             return match (present.state, present.result) {

@@ -229,8 +229,8 @@ fn tampering_in_the_database_is_found() {
     );
     check("DELETE FROM leaves WHERE seq = 1", &[Tampered, Tampered, Tampered], &[]);
     check("DELETE FROM leaves WHERE seq >= 4", &[Truncated], &[]);
-    check("UPDATE hashes SET hash = zeroblob(32) WHERE idx = 3", &[Tampered], &[]);
-    check("DELETE FROM hashes WHERE idx = 3", &[Unreadable], &[]);
+    check("UPDATE hashes SET hashes = zeroblob(32) WHERE first = 3", &[Tampered], &[]);
+    check("DELETE FROM hashes WHERE first = 3", &[Unreadable], &[]);
     check("UPDATE checkpoints SET note = 'no'", &[FindingKind::BadSignature], &[]);
     check(
         "UPDATE leaves SET run = NULL WHERE seq = 5",

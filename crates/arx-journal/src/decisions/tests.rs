@@ -78,15 +78,17 @@ fn only_writes_that_were_let_through_count_and_only_for_a_while() {
     decide(&journal, "wiz.findings:read", Access::Read, Permit, None);
     let count = |world: World, workflow: &str| {
         let since = journal.clock().now() - jiff::SignedDuration::from_hours(1);
-        read(&journal, |reader| {
+        let workflow = workflow.to_owned();
+        write(&journal, move |tx| {
+            let all = tx.count_writes(&world, &workflow, since, u32::MAX)?;
             let of = |connector: &str| {
-                reader.count_writes_matching(&world, workflow, since, u32::MAX, |operation| {
+                tx.count_writes_matching(&world, &workflow, since, u32::MAX, |operation| {
                     operation.connector == connector
                 })
             };
-            let all = reader.count_writes(&world, workflow, since, u32::MAX)?;
             Ok((all, of("pagerduty")?, of("jira")?))
         })
+        .unwrap()
     };
     assert_eq!(count(World::live(), "demo"), (3, 2, 1));
     fixture.clock.advance_secs(1799);

@@ -13,6 +13,16 @@ async fn in_one_batch<T: 'static>(
     journal: &Journal,
     queue: impl FnOnce() -> Vec<tokio::task::JoinHandle<T>>,
 ) -> Vec<T> {
+    let (held, results) = in_one_batch_with(journal, queue).await;
+    held.unwrap();
+    results
+}
+
+/// As [`in_one_batch`], with what became of the write that kept the writer busy.
+async fn in_one_batch_with<T: 'static>(
+    journal: &Journal,
+    queue: impl FnOnce() -> Vec<tokio::task::JoinHandle<T>>,
+) -> (Result<(), JournalError>, Vec<T>) {
     let (release, released) = mpsc::channel::<()>();
     let holder = tokio::spawn({
         let journal = journal.clone();
@@ -30,12 +40,12 @@ async fn in_one_batch<T: 'static>(
         tokio::task::yield_now().await;
     }
     release.send(()).unwrap();
-    holder.await.unwrap().unwrap();
+    let held = holder.await.unwrap();
     let mut results = Vec::new();
     for task in tasks {
         results.push(task.await.unwrap());
     }
-    results
+    (held, results)
 }
 
 #[derive(Debug, PartialEq)]
@@ -90,6 +100,58 @@ async fn writes_that_wait_share_a_commit_and_fail_alone() {
     assert_eq!(actors, stored);
     assert!(read(&journal, |reader| reader.verify(journal.vkey(), &[])).is_ok());
     assert_eq!((journal.n_writes(), journal.n_commits()), (11, 1));
+}
+
+#[tokio::test]
+async fn an_unguarded_write_that_changed_nothing_fails_alone() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    let write_one = |n: u32| {
+        let journal = journal.clone();
+        tokio::spawn(async move {
+            let written = journal.try_write_unguarded(move |tx| match n % 2 {
+                0 => Ok(tx.append_leaf(leaf(&format!("writer {n}")))?.seq),
+                _ => Err(Refusal::Mine(n)),
+            });
+            written.await
+        })
+    };
+    let results = in_one_batch(&journal, || (0..6).map(write_one).collect()).await;
+    let refused = |n| Err(Refusal::Mine(n));
+    assert_eq!(results, [Ok(0), refused(1), Ok(1), refused(3), Ok(2), refused(5)]);
+    assert!(read(&journal, |reader| reader.verify(journal.vkey(), &[])).is_ok());
+    assert_eq!((journal.n_writes(), journal.n_commits()), (4, 1));
+}
+
+#[tokio::test]
+async fn an_unguarded_write_that_fails_half_way_takes_its_commit_along() {
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    let write_one = |n: u32| {
+        let journal = journal.clone();
+        tokio::spawn(async move {
+            let append = move |tx: &mut Tx<'_>| {
+                let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
+                if n == 2 { Err(Refusal::Mine(n)) } else { Ok(at.seq) }
+            };
+            match n {
+                1 => journal.try_write(append).await,
+                _ => journal.try_write_unguarded(append).await,
+            }
+        })
+    };
+    let queue = || vec![write_one(0), write_one(1), write_one(2)];
+    let (held, results) = in_one_batch_with(&journal, queue).await;
+    let undone = |result: &Result<u64, Refusal>| match result {
+        Err(Refusal::Journal(reason)) => reason.contains("a write of the same commit failed"),
+        Err(Refusal::Mine(_)) | Ok(_) => false,
+    };
+    assert!(held.is_err(), "whoever shares the commit is told");
+    assert!(undone(&results[0]) && undone(&results[1]), "{results:?}");
+    assert_eq!(results[2], Err(Refusal::Mine(2)));
+    assert_eq!(read(&journal, |reader| reader.tree_size()), 0);
+    journal.write(|tx| tx.append_leaf(leaf("next"))).await.unwrap();
+    assert!(read(&journal, |reader| reader.verify(journal.vkey(), &[])).is_ok());
 }
 
 #[tokio::test]

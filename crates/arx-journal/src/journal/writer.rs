@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Fault, FaultPoint, State, StopPoint, StopWhen};
-use crate::tx::Tail;
+use crate::tx::Batch;
 use crate::{Clock, JournalError, Tx};
 
 /// Writes that share one commit at most.
@@ -23,6 +23,9 @@ const BATCH_MAX: usize = 256;
 /// A write in the queue.
 pub(super) struct Queued {
     pub(super) job: Box<dyn Job>,
+    /// Whether it is undone alone when it fails; otherwise the whole commit is, if it changed
+    /// anything.
+    pub(super) guarded: bool,
     /// Its place in the queue, given back when it is answered.
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
@@ -129,12 +132,12 @@ impl Writer {
         }
         let is_counted = self.stop.is_some() || self.fault.is_some();
         let n_max = if is_counted { 1 } else { BATCH_MAX };
-        let mut tail = None;
+        let mut shared = Batch::default();
         let mut batch = Vec::new();
         let mut next = Some(first);
         let mut broken = None;
         while let Some(queued) = next.take() {
-            let ran = self.run_one(queued, &mut tail);
+            let ran = self.run_one(queued, &mut shared);
             broken = ran.broken.clone();
             batch.push(ran);
             if broken.is_none() && batch.len() < n_max {
@@ -144,7 +147,7 @@ impl Writer {
         let n_stay = batch.iter().filter(|ran| ran.stays).count() as u64;
         let committed = match broken {
             Some(error) => Err(error),
-            None => self.finish(n_stay),
+            None => self.finish(n_stay, &mut shared),
         };
         if committed.is_err() && !self.connection.is_autocommit() {
             self.roll_back();
@@ -161,14 +164,17 @@ impl Writer {
         }
     }
 
-    /// Runs one job in its savepoint.
-    fn run_one(&mut self, mut queued: Queued, tail: &mut Option<Tail>) -> Ran {
-        if let Err(error) = self.step("SAVEPOINT job") {
+    /// Runs one job, in a savepoint where it is guarded.
+    fn run_one(&mut self, mut queued: Queued, shared: &mut Batch) -> Ran {
+        if queued.guarded
+            && let Err(error) = self.step("SAVEPOINT job")
+        {
             return Ran { queued, undone: Some(error), stays: false, broken: self.gone() };
         }
-        let tail_before = tail.clone();
+        let before = queued.guarded.then(|| shared.mark());
+        let n_before = self.connection.total_changes();
         let armed = self.due(Fault::is_in_statement);
-        let mut tx = Tx::new(&self.connection, self.clock.as_ref(), tail);
+        let mut tx = Tx::new(&self.connection, self.clock.as_ref(), shared);
         if let Some(fault) = armed {
             tx.fail_next(fault.error());
         }
@@ -184,11 +190,17 @@ impl Writer {
             self.struck();
             return Ran { queued, undone, stays, broken: Some(error) };
         }
-        let ended = if stays {
-            self.step("RELEASE job")
-        } else {
-            *tail = tail_before;
-            self.step("ROLLBACK TO job").and_then(|()| self.step("RELEASE job"))
+        let ended = match (before, stays) {
+            (Some(_), true) => self.step("RELEASE job"),
+            (Some(before), false) => {
+                shared.back_to(before);
+                self.step("ROLLBACK TO job").and_then(|()| self.step("RELEASE job"))
+            }
+            (None, false) if self.connection.total_changes() != n_before => {
+                let source = std::io::Error::other("a write of the same commit failed half-way");
+                Err(JournalError::of_io("write", &self.path, source))
+            }
+            (None, _) => Ok(()),
         };
         Ran { queued, undone, stays, broken: ended.err() }
     }
@@ -203,7 +215,8 @@ impl Writer {
     }
 
     /// Commits, or stops where a crash test says so.
-    fn finish(&mut self, n_stay: u64) -> Result<(), JournalError> {
+    fn finish(&mut self, n_stay: u64, shared: &mut Batch) -> Result<(), JournalError> {
+        Tx::new(&self.connection, self.clock.as_ref(), shared).put_hashes()?;
         let n_after = self.state.n_writes.load(Ordering::SeqCst) + n_stay;
         let stop = self.stop.filter(|stop| n_stay > 0 && n_after >= stop.write);
         if let Some(StopPoint { when: StopWhen::BeforeCommit, .. }) = stop {

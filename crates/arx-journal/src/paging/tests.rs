@@ -1,7 +1,10 @@
 use arx_audit::LeafKind;
-use arx_types::RunStatus;
+use arx_types::{EffectState, RunStatus};
 
 use super::*;
+use crate::audit::of_kind;
+use crate::decisions::OF_RUN;
+use crate::effects::in_state;
 use crate::testing::{Fixture, leaf, read, run_id, start, write};
 use crate::{Journal, LeafDraft, RunFilter};
 
@@ -106,10 +109,10 @@ fn pages_follow_an_index() {
         ("workflow = ?", "n DESC", "runs"),
         ("status = ?", "n DESC", "runs"),
         ("state = ?", "n DESC", "approvals"),
-        ("state = ?", "intent_seq DESC, key DESC", "effects"),
-        ("kind = ?", "seq DESC", "leaves"),
+        (in_state(Some(EffectState::Failed)), "intent_seq DESC, key DESC", "effects"),
+        (of_kind(Some(LeafKind::Run)), "seq DESC", "leaves"),
         ("run = ?", "seq DESC", "leaves"),
-        ("run = ?", "seq", "decisions"),
+        (OF_RUN, "seq", "decisions"),
     ] {
         let page = Conditions::default().given(condition, text("x"));
         check(&raw, page.page(&format!("SELECT * FROM {table}"), order, 10, 10));

@@ -1,6 +1,9 @@
 -- Instants are microseconds since 1970, digests 32 bytes; `packed` columns say their form and
 -- checksum, then hold JSON in an LZ4 block. `crc` is the checksum of the row's other columns, made
 -- by whoever writes it. See docs/spec/journal.md.
+--
+-- A list of three or more values after IN is a table that SQLite fills at each statement; the
+-- tables that every call of a workflow writes to spell it out.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -78,7 +81,9 @@ CREATE TABLE effects (
     operation     TEXT NOT NULL,
     params_sha256 BLOB NOT NULL CHECK (length(params_sha256) = 32),
     params        BLOB NOT NULL, -- packed, redacted
-    state         TEXT NOT NULL CHECK (state IN ('intended', 'done', 'failed', 'unknown')),
+    state         TEXT NOT NULL
+                  CHECK (state = 'intended' OR state = 'done' OR state = 'failed'
+                         OR state = 'unknown'),
     result        BLOB,          -- packed, redacted
     detail        TEXT,
     covered_by    TEXT,
@@ -94,9 +99,9 @@ CREATE TABLE effects (
     PRIMARY KEY (world, key)
 ) STRICT;
 CREATE INDEX effects_by_run ON effects (run);
-CREATE INDEX effects_open ON effects (world, workflow) WHERE state IN ('intended', 'unknown');
 CREATE INDEX effects_by_intent ON effects (intent_seq, key);
-CREATE INDEX effects_by_state ON effects (state, intent_seq, key);
+-- Nearly all effects are done: these are found in the order of their intents.
+CREATE INDEX effects_not_done ON effects (state, intent_seq, key) WHERE state <> 'done';
 CREATE INDEX effects_covered ON effects (world, covered_by) WHERE covered_by IS NOT NULL;
 
 CREATE TABLE decisions (
@@ -106,7 +111,8 @@ CREATE TABLE decisions (
     world      TEXT NOT NULL,
     operation  TEXT NOT NULL,
     access     TEXT NOT NULL CHECK (access IN ('read', 'write')),
-    verdict    TEXT NOT NULL CHECK (verdict IN ('PERMIT', 'ESCALATE', 'DENY')),
+    verdict    TEXT NOT NULL
+               CHECK (verdict = 'PERMIT' OR verdict = 'ESCALATE' OR verdict = 'DENY'),
     approval   TEXT REFERENCES approvals (id),
     effect_key TEXT,
     request    BLOB NOT NULL, -- packed, redacted
@@ -118,7 +124,6 @@ CREATE TABLE decisions (
 ) STRICT;
 CREATE INDEX decisions_let_through ON decisions (workflow, world, at, access, operation)
     WHERE verdict = 'PERMIT' OR approval IS NOT NULL;
-CREATE INDEX decisions_by_run ON decisions (run);
 
 CREATE TABLE approvals (
     n            INTEGER PRIMARY KEY,
@@ -373,12 +378,15 @@ CREATE TABLE leaves (
     crc   INTEGER NOT NULL AS (row_crc(seq, bytes, at, kind, run)) STORED
 ) STRICT;
 CREATE INDEX leaves_by_run ON leaves (run, seq) WHERE run IS NOT NULL;
-CREATE INDEX leaves_by_kind ON leaves (kind, seq);
+-- The kinds of which every call has leaves are found by going through the log.
+CREATE INDEX leaves_by_kind ON leaves (kind, seq)
+    WHERE kind <> 'decision' AND kind <> 'intent' AND kind <> 'outcome';
 
+-- A row for each commit that appended leaves, or a few where they were many.
 CREATE TABLE hashes (
-    idx  INTEGER PRIMARY KEY,
-    hash BLOB NOT NULL CHECK (length(hash) = 32),
-    crc  INTEGER NOT NULL AS (row_crc(idx, hash)) STORED
+    first  INTEGER PRIMARY KEY, -- storage index of the first one
+    hashes BLOB NOT NULL CHECK (length(hashes) > 0 AND length(hashes) % 32 = 0),
+    crc    INTEGER NOT NULL AS (row_crc(first, hashes)) STORED
 ) STRICT;
 
 CREATE TABLE checkpoints (
