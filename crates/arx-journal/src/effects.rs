@@ -195,25 +195,25 @@ impl Tx<'_> {
             let reason = "it covers itself or too many others".to_owned();
             return Err(JournalError::Invalid { what: "intent", reason });
         }
-        let mut attempt = 1;
+        let mut attempts = Vec::with_capacity(1 + intent.covers.len());
         for key in std::iter::once(&intent.key).chain(&intent.covers) {
-            let Some(present) = self.effect(&intent.world, key)? else { continue };
-            match present.state {
-                EffectState::Failed if *key == intent.key => attempt = present.attempts + 1,
-                EffectState::Failed => {}
-                EffectState::Intended | EffectState::Done | EffectState::Unknown => {
-                    return Ok(Intended::Present(Box::new(present)));
+            match self.effect(&intent.world, key)? {
+                None => attempts.push(1),
+                Some(present) if present.state == EffectState::Failed => {
+                    attempts.push(present.attempts + 1);
                 }
+                Some(present) => return Ok(Intended::Present(Box::new(present))),
             }
         }
         let leaf = self.append_leaf(leaf)?;
-        self.put_intent(intent, &intent.key, None, &intent.params, &leaf)?;
         // One copy of what was sent is enough; the covering effect has it.
         let nothing = Packed::json(&serde_json::Value::Null)?;
-        for key in &intent.covers {
-            self.put_intent(intent, key, Some(&intent.key), &nothing, &leaf)?;
+        let covered = intent.covers.iter().map(|key| (key, Some(&intent.key), &nothing));
+        let covering = std::iter::once((&intent.key, None, &intent.params));
+        for ((key, covered_by, params), attempt) in covering.chain(covered).zip(&attempts) {
+            self.put_intent(intent, key, *attempt, covered_by, params, &leaf)?;
         }
-        Ok(Intended::Fresh { attempt, leaf })
+        Ok(Intended::Fresh { attempt: attempts.first().copied().unwrap_or(1), leaf })
     }
 
     /// Records how an effect turned out, with its audit leaf, for it and for those it covers.
@@ -279,20 +279,27 @@ impl Tx<'_> {
         &self,
         intent: &NewIntent,
         key: &EffectKey,
+        attempt: u32,
         covered_by: Option<&EffectKey>,
         params: &Packed,
         leaf: &LeafRef,
     ) -> Result<(), JournalError> {
+        // Apart from each other: SQLite is ready to undo either half of an `ON CONFLICT`.
+        let sql = match attempt {
+            1 => {
+                "INSERT INTO effects (world, key, run, workflow, operation, params_sha256, \
+                 params, state, covered_by, attempts, intent_at, intent_seq) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'intended', ?8, ?9, ?10, ?11)"
+            }
+            _ => {
+                "UPDATE effects SET run = ?3, workflow = ?4, operation = ?5, params_sha256 = ?6, \
+                 params = ?7, state = 'intended', result = NULL, detail = NULL, \
+                 covered_by = ?8, attempts = ?9, intent_at = ?10, intent_seq = ?11, \
+                 settled_at = NULL, outcome_seq = NULL WHERE world = ?1 AND key = ?2"
+            }
+        };
         self.execute(
-            "INSERT INTO effects (world, key, run, workflow, operation, params_sha256, params, \
-             state, covered_by, attempts, intent_at, intent_seq) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'intended', ?8, 1, ?9, ?10) \
-             ON CONFLICT (world, key) DO UPDATE SET run = excluded.run, \
-             workflow = excluded.workflow, operation = excluded.operation, \
-             params_sha256 = excluded.params_sha256, params = excluded.params, \
-             state = 'intended', result = NULL, detail = NULL, covered_by = excluded.covered_by, \
-             attempts = attempts + 1, intent_at = excluded.intent_at, \
-             intent_seq = excluded.intent_seq, settled_at = NULL, outcome_seq = NULL",
+            sql,
             params![
                 intent.world.as_str(),
                 key.as_str(),
@@ -302,6 +309,7 @@ impl Tx<'_> {
                 Bytes32(intent.params_sha256),
                 params,
                 covered_by.map(EffectKey::as_str),
+                attempt,
                 Micros(leaf.at),
                 signed(leaf.seq),
             ],

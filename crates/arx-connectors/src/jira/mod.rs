@@ -136,7 +136,17 @@ impl Connector for Jira {
     /// Asks who we are: with a credential that is not accepted other reads may fall back to an
     /// anonymous user, who sees nothing and is told so with status 200.
     async fn probe(&self, call: Call<'_>) -> Result<(), CallError> {
-        site::probe(call, self.site(call).await?).await
+        let site = self.site(call).await?;
+        site::probe(call, site).await?;
+        match call.variables.get(PROJECT_KEY) {
+            Some(key) => {
+                let key = operations::project_key(Some(key)).map_err(|problem| {
+                    CallError::Configuration { message: format!("{PROJECT_KEY}: {problem}") }
+                })?;
+                schema::known_project(call, site, &key).await
+            }
+            None => Ok(()),
+        }
     }
 
     async fn perform(&self, call: Call<'_>) -> Result<Value, CallError> {

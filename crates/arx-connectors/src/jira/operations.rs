@@ -209,7 +209,7 @@ fn read_link(value: &Value, warnings: &mut Vec<String>) -> Result<Option<Link>, 
 }
 
 /// A project key that is safe in a path and in a query.
-fn project_key(key: Option<&str>) -> Result<String, String> {
+pub(super) fn project_key(key: Option<&str>) -> Result<String, String> {
     let key = key.map(str::trim).filter(|key| !key.is_empty());
     let key = key.ok_or("no `project` is given and JIRA_PROJECT_KEY is not set")?;
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';

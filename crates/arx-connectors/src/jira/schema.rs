@@ -80,6 +80,27 @@ pub(super) async fn issue_types(
     })
 }
 
+/// Whether the site has a project that this user may create issues in. Only a reply that says so
+/// counts: sites without this endpoint answer 404 as well.
+pub(super) async fn known_project(
+    call: Call<'_>,
+    site: &Site,
+    project: &str,
+) -> Result<(), CallError> {
+    let path = format!("{}/issue/createmeta/{project}/issuetypes", site.api);
+    let request = Request::get(&path).query("maxResults", "1");
+    let reply = call.http.send(call.permit, request).await.map_err(|error| call.failed(error))?;
+    let message = Complaint::of(&reply).message();
+    if matches!(reply.status, 400 | 404) && message.to_lowercase().contains("project") {
+        return Err(CallError::Refused {
+            vendor: super::SPEC.title,
+            status: Some(reply.status),
+            message: format!("{} does not name a project: {message}", super::PROJECT_KEY),
+        });
+    }
+    Ok(())
+}
+
 /// The fields of the create screen of one issue type.
 pub(super) async fn fields(
     call: Call<'_>,

@@ -117,10 +117,11 @@ impl Connector for PagerDuty {
         let reply = call.http.send(call.permit, request).await.map_err(|e| call.failed(e))?;
         match reply.status {
             // Priorities depend on the account's plan; without them paging works all the same.
-            402 | 404 => Ok(()),
-            _ if reply.is_success() => Ok(()),
-            _ => Err(call.refused(&reply, &complaint(&reply).message())),
+            402 | 404 => {}
+            _ if reply.is_success() => {}
+            _ => return Err(call.refused(&reply, &complaint(&reply).message())),
         }
+        known_service(call).await
     }
 
     async fn perform(&self, call: Call<'_>) -> Result<Value, CallError> {
@@ -328,6 +329,30 @@ async fn read_priorities(call: Call<'_>) -> Result<Vec<Priority>, CallError> {
         }
     }
     Ok(known)
+}
+
+/// Whether the account has the service that is paged by default. A credential that may not look
+/// at services pages all the same: only one that sees them, and not this one, is told so.
+async fn known_service(call: Call<'_>) -> Result<(), CallError> {
+    let Some(service) = call.variables.get(SERVICE_ID) else { return Ok(()) };
+    let service = operations::checked_id(SERVICE_ID, service)
+        .map_err(|message| CallError::Configuration { message })?;
+    let look = async |path: &str| {
+        let request = with_headers(Request::get(path).query("limit", "1"), call);
+        call.http.send(call.permit, request).await.map_err(|error| call.failed(error))
+    };
+    let reply = look(&format!("/services/{service}")).await?;
+    if reply.status != 404 || !look("/services").await?.is_success() {
+        return Ok(());
+    }
+    Err(CallError::Refused {
+        vendor: SPEC.title,
+        status: Some(404),
+        message: format!(
+            "no service has the {SERVICE_ID} that is set: {}",
+            complaint(&reply).message()
+        ),
+    })
 }
 
 async fn read(call: Call<'_>) -> Result<Value, CallError> {

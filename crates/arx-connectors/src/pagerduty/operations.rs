@@ -197,7 +197,7 @@ fn service_of(given: Option<&str>, configured: Option<&str>) -> Result<String, S
 }
 
 /// An identifier that is safe in a path and in a query.
-fn checked_id(name: &str, id: &str) -> Result<String, String> {
+pub(super) fn checked_id(name: &str, id: &str) -> Result<String, String> {
     let id = id.trim();
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(fit) {

@@ -494,3 +494,32 @@ async fn the_probe_tells_what_is_wrong() {
     let (gate, _server) = scripted(|_| Reply::ok("<html>please log in</html>")).await;
     insta::assert_snapshot!(probe(&gate).await.unwrap_err(), @"Jira sent a reply that cannot be read: expected the user that the credential belongs to, got `<html>please log in</html>`");
 }
+
+#[tokio::test]
+async fn the_probe_tells_a_project_that_is_not_there() {
+    for deployment in [JiraDeployment::Cloud, JiraDeployment::DataCenter] {
+        let sims = simulators(deployment, "").await;
+        let probed = async |project: &str| {
+            let mut environment = sims.environment();
+            environment.insert(PROJECT_KEY.to_owned(), project.to_owned());
+            let connector = Arc::new(Jira::default());
+            probe(&TestGate::new(connector, environment, Value::Null, None).await).await
+        };
+        assert_eq!(
+            probed("NOPE").await.unwrap_err(),
+            "Jira refused the request with status 404: JIRA_PROJECT_KEY does not name a project: \
+             No project could be found with key 'NOPE'."
+        );
+        assert_eq!(
+            probed("no key").await.unwrap_err(),
+            "configuration: JIRA_PROJECT_KEY: `no key` is not a project key; write one such as `SEC`"
+        );
+    }
+    // A site without the endpoint says nothing about the project.
+    let (gate, _server) = scripted(|asked| match asked.line.contains("createmeta") {
+        true => Reply::new(404, r#"{"message":"null for uri"}"#),
+        false => Reply::ok(r#"{"accountId":"1"}"#),
+    })
+    .await;
+    assert_eq!(probe(&gate).await, Ok(()));
+}

@@ -258,3 +258,17 @@ async fn the_probe_takes_an_account_without_priorities() {
     let error = probe(&gate).await.unwrap_err();
     insta::assert_snapshot!(error, @"PagerDuty does not accept PAGERDUTY_API_KEY: Access Denied");
 }
+
+#[tokio::test]
+async fn the_probe_tells_a_service_that_is_not_there() {
+    let probed = async |service: &str| {
+        let sims = simulators("").await;
+        let mut environment = sims.environment();
+        environment.insert(SERVICE_ID.to_owned(), service.to_owned());
+        let connector = Arc::new(PagerDuty::default());
+        probe(&TestGate::new(connector, environment, Value::Null, None).await).await
+    };
+    assert_eq!(probed("PSECOPS").await, Ok(()));
+    insta::assert_snapshot!(probed("PNOSUCH").await.unwrap_err(), @"PagerDuty refused the request with status 404: no service has the PAGERDUTY_SERVICE_ID that is set: Not Found (code 2100)");
+    insta::assert_snapshot!(probed("no/id").await.unwrap_err(), @"configuration: `PAGERDUTY_SERVICE_ID`: `no/id` is not an id; write one such as `PABC123`");
+}
