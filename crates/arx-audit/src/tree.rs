@@ -108,10 +108,12 @@ impl Frontier {
     pub fn push(&mut self, leaf: Hash) -> Vec<(u64, Hash)> {
         let mut index = leaf_index(self.size);
         let mut hash = leaf;
-        let mut stored = vec![(index, hash)];
+        let n_completed = self.size.trailing_ones();
+        let mut stored = Vec::with_capacity(1 + n_completed as usize);
+        stored.push((index, hash));
         // Every trailing one bit of the size is a complete subtree that this leaf completes into
         // one of twice the height.
-        for _ in 0..self.size.trailing_ones() {
+        for _ in 0..n_completed {
             let Some(left) = self.edge.pop() else { break };
             hash = tlog::node_hash(left, hash);
             index += 1;

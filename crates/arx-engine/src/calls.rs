@@ -23,7 +23,7 @@ const WARNINGS_MAX: usize = 50;
 /// Answers a workflow's calls.
 pub(crate) struct Calls {
     gateway: Arc<Gateway>,
-    ctx: RunContext,
+    ctx: Arc<RunContext>,
     objects: Objects,
     under_way: Semaphore,
 }
@@ -49,7 +49,7 @@ impl Calls {
         objects: Objects,
         calls_max: usize,
     ) -> Self {
-        Self { gateway, ctx, objects, under_way: Semaphore::new(calls_max) }
+        Self { gateway, ctx: Arc::new(ctx), objects, under_way: Semaphore::new(calls_max) }
     }
 
     pub(crate) fn context(&self) -> &RunContext {
@@ -103,7 +103,7 @@ impl Calls {
             Ok(action) => action,
             Err(message) => return raise(Exception::ValueError, &message),
         };
-        match self.gateway.call(&self.ctx, &action).await {
+        match self.gateway.call(&self.ctx, action).await {
             Ok(reply) => Finished::Value(with_effect(reply.value, reply.effect).to_string()),
             Err(error) => self.failed(error),
         }
@@ -121,8 +121,7 @@ impl Calls {
             lineage: Vec::new(),
             findings: Some(findings),
         };
-        let called = self.gateway.call(&self.ctx, &action).await;
-        drop(action);
+        let called = self.gateway.call(&self.ctx, action).await;
         let is_optional = self.gateway.is_optional(&operation.connector);
         let mut warnings = Value::Null;
         let (complete, why, failed) = match called {

@@ -261,7 +261,7 @@ impl Objects {
             workflow: ctx.workflow.clone(),
             world: ctx.world.clone(),
             dry_run: ctx.dry_run,
-            leaf: leaf(ctx, LeafKind::Episode),
+            leaf: ctx.leaf(LeafKind::Episode),
             scope: self.state().scopes.get(&merged.id.to_string()).cloned().unwrap_or_default(),
             merged: Arc::clone(&merged),
         };
@@ -414,20 +414,6 @@ fn lineage(merged: &Merged, vulnerability: &Vulnerability) -> Vec<String> {
     ]
 }
 
-fn leaf(ctx: &RunContext, kind: LeafKind) -> LeafDraft {
-    let policy = ctx.policy.version().to_string();
-    let leaf = LeafDraft::new(kind, ctx.actor.as_str()).of_run(
-        &ctx.run,
-        &ctx.workflow,
-        &ctx.version,
-        &policy,
-    );
-    match ctx.world.scenario() {
-        None => leaf,
-        Some(_) => leaf.with("world", ctx.world.as_str()),
-    }
-}
-
 fn merge_leaf(ctx: &RunContext, merged: &Merged) -> LeafDraft {
     let sources: Vec<Value> = merged
         .sources
@@ -440,7 +426,7 @@ fn merge_leaf(ctx: &RunContext, merged: &Merged) -> LeafDraft {
             })
         })
         .collect();
-    leaf(ctx, LeafKind::Merge)
+    ctx.leaf(LeafKind::Merge)
         .result(merged.id)
         .with("findings", merged.findings_read)
         .with("vulnerabilities", merged.vulnerabilities.len())

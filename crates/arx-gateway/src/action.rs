@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arx_journal::{JournalError, World};
+use arx_audit::LeafKind;
+use arx_journal::{JournalError, LeafDraft, World};
 use arx_policy::Policy;
 use arx_types::{ApprovalId, Decision, Digest, EffectKey, FindingSink, Operation, RunId, Target};
 use serde::Serialize;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::connector::CallError;
 
 /// The run on whose behalf a call is made. The same for every call of a run.
+#[derive(Clone)]
 pub struct RunContext {
     /// The run.
     pub run: RunId,
@@ -31,6 +33,22 @@ pub struct RunContext {
 }
 
 impl RunContext {
+    /// A leaf about this run.
+    #[must_use]
+    pub fn leaf(&self, kind: LeafKind) -> LeafDraft {
+        let policy = self.policy.version().to_string();
+        let leaf = LeafDraft::new(kind, self.actor.as_str()).of_run(
+            &self.run,
+            &self.workflow,
+            &self.version,
+            &policy,
+        );
+        match self.world.scenario() {
+            None => leaf,
+            Some(_) => leaf.with("world", self.world.as_str()),
+        }
+    }
+
     /// Facts about the run that conditions may use.
     pub(crate) fn facts(&self) -> Value {
         serde_json::json!({

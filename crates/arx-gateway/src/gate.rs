@@ -90,7 +90,8 @@ impl Gateway {
     /// # Errors
     /// See [`GateError`]. Whatever the error, the decision that led to it is recorded, unless it
     /// says that nothing could be recorded; then nothing was sent either.
-    pub async fn call(&self, ctx: &RunContext, action: &Action) -> Result<Reply, GateError> {
+    pub async fn call(&self, ctx: &Arc<RunContext>, action: Action) -> Result<Reply, GateError> {
+        let action = &Arc::new(action);
         let spec = self.operation(&action.operation);
         let Some(effect) = &action.effect else {
             return self.read(ctx, action, spec).await;

@@ -29,7 +29,7 @@ pub struct TestGate {
     /// The gate.
     pub gateway: Gateway,
     /// The run that calls are made for.
-    pub ctx: RunContext,
+    pub ctx: Arc<RunContext>,
     /// The record.
     pub journal: Journal,
     /// The record's clock, which runs along with time.
@@ -110,7 +110,7 @@ impl TestGate {
         let gateway =
             Gateway::new(journal.clone(), vec![binding], &environment, &Budgets::default());
         assert_eq!(gateway.setup_errors(), &[], "the connector is configured");
-        Self { gateway, ctx, journal, clock, directory }
+        Self { gateway, ctx: Arc::new(ctx), journal, clock, directory }
     }
 
     /// Reads.
@@ -125,7 +125,7 @@ impl TestGate {
     ) -> Result<Value, GateError> {
         let mut action = action(operation, params);
         action.findings = findings;
-        Ok(self.gateway.call(&self.ctx, &action).await?.value)
+        Ok(self.gateway.call(&self.ctx, action).await?.value)
     }
 
     /// Writes under the effect key `test/<effect>`.
@@ -140,7 +140,7 @@ impl TestGate {
     ) -> Result<Reply, GateError> {
         let mut action = action(operation, params);
         action.effect = Some(format!("{WORKFLOW}/{effect}").parse().expect("an effect key"));
-        self.gateway.call(&self.ctx, &action).await
+        self.gateway.call(&self.ctx, action).await
     }
 
     /// Another process claims the run; this gate's is known to be dead.

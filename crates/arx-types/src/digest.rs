@@ -5,6 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+/// Enough for most values, so that their bytes are not moved while they are written.
+const USUAL_BYTES: usize = 512;
+
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
@@ -30,7 +33,8 @@ impl Digest {
     /// # Errors
     /// As [`Digest::of_json`].
     pub fn of_json_sized(value: &impl Serialize) -> Result<(Self, usize), serde_json::Error> {
-        let canonical = serde_json_canonicalizer::to_vec(value)?;
+        let mut canonical = Vec::with_capacity(USUAL_BYTES);
+        serde_json_canonicalizer::to_writer(value, &mut canonical)?;
         Ok((Self::of_bytes(&canonical), canonical.len()))
     }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{ObjectError, Objects, leaf};
+use super::{ObjectError, Objects};
 use crate::report::Gathered;
 
 /// The field by which a connector says that a read is evidence, and of which kind: `tickets`,
@@ -118,7 +118,8 @@ impl Objects {
         let id = Digest::of_json(&json!({ "reads": reads, "tickets": tickets }))
             .map_err(|error| ObjectError::Invalid(error.to_string()))?;
         let count = |outcome| verified.iter().filter(|t| t.outcome == outcome).count();
-        let leaf = leaf(ctx, LeafKind::Merge)
+        let leaf = ctx
+            .leaf(LeafKind::Merge)
             .result(id)
             .with("reads", reads.clone())
             .with("tickets", verified.len())

@@ -1,13 +1,17 @@
 //! Deciding and recording, in one transaction.
 
+use std::sync::Arc;
+
 use arx_audit::LeafKind;
 use arx_journal::{
     Effect, Intended, JournalError, LeafDraft, NewDecision, NewIntent, Packed, Stop, TakenApproval,
     Tx,
 };
 use arx_policy::{Request, WRITES_COUNTED_MAX};
-use arx_types::{Access, ApprovalId, Decision, Digest, EffectState, OperationSpec, Verdict};
-use jiff::SignedDuration;
+use arx_types::{
+    Access, ApprovalId, Decision, Digest, EffectKey, EffectState, Operation, OperationSpec, Verdict,
+};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Gateway;
@@ -35,32 +39,32 @@ pub(super) enum Admission {
     /// It would be sent, were this not a dry run.
     DryRun { decision: Decision },
     /// The intent is on disk; send it.
-    Permitted { permit: Permit, intent: Intent },
+    Permitted { permit: Permit, intent: Arc<Intent> },
     /// An earlier attempt has no outcome; look it up first.
-    Unsettled { permit: Permit, intent: Intent },
+    Unsettled { permit: Permit, intent: Arc<Intent> },
     /// An effect to be covered has no outcome; look it up, then decide.
-    CoverUnsettled { permit: Permit, intent: Intent },
+    CoverUnsettled { permit: Permit, intent: Arc<Intent> },
 }
 
 /// An intent on disk that waits for its outcome.
-#[derive(Clone)]
 pub(super) struct Intent {
     /// Key, operation, parameters' digest: as recorded, which may be another effect's that
     /// covers the one asked for.
-    pub(super) key: arx_types::EffectKey,
-    pub(super) operation: arx_types::Operation,
+    pub(super) key: EffectKey,
+    pub(super) operation: Operation,
     pub(super) params: Value,
     pub(super) params_sha256: Digest,
     pub(super) attempt: u32,
-    pub(super) at: jiff::Timestamp,
-    pub(super) asked: arx_types::EffectKey,
+    pub(super) at: Timestamp,
+    pub(super) asked: EffectKey,
     pub(super) lineage: Vec<String>,
 }
 
-/// Everything a transaction needs to decide; owned, because it runs on the journal's thread.
+/// Everything a transaction needs to decide. Shared with the journal's thread, which frees
+/// nothing of it: memory that one thread takes and another gives back makes both wait.
 struct Case {
-    ctx: Shared,
-    action: Action,
+    ctx: Arc<RunContext>,
+    action: Arc<Action>,
     spec: Option<&'static OperationSpec>,
     params_sha256: Digest,
     digest: Digest,
@@ -70,77 +74,39 @@ struct Case {
     request: Packed,
 }
 
-/// The parts of a run context that a transaction needs.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) run: arx_types::RunId,
-    pub(super) epoch: u64,
-    pub(super) workflow: String,
-    pub(super) version: Digest,
-    pub(super) policy: std::sync::Arc<arx_policy::Policy>,
-    pub(super) world: arx_journal::World,
-    pub(super) actor: String,
-    pub(super) dry_run: bool,
-}
-
-impl Shared {
-    pub(super) fn of(ctx: &RunContext) -> Self {
-        Self {
-            run: ctx.run.clone(),
-            epoch: ctx.epoch,
-            workflow: ctx.workflow.clone(),
-            version: ctx.version,
-            policy: std::sync::Arc::clone(&ctx.policy),
-            world: ctx.world.clone(),
-            actor: ctx.actor.clone(),
-            dry_run: ctx.dry_run,
-        }
-    }
-
-    pub(super) fn leaf(&self, kind: LeafKind) -> LeafDraft {
-        let policy = self.policy.version().to_string();
-        let leaf = LeafDraft::new(kind, self.actor.as_str()).of_run(
-            &self.run,
-            &self.workflow,
-            &self.version,
-            &policy,
-        );
-        match self.world.scenario() {
-            None => leaf,
-            Some(_) => leaf.with("world", self.world.as_str()),
-        }
-    }
-}
-
 impl Gateway {
     /// Decides a write and records it.
     pub(super) async fn admit(
         &self,
-        ctx: &RunContext,
-        action: &Action,
+        ctx: &Arc<RunContext>,
+        action: &Arc<Action>,
         spec: Option<&'static OperationSpec>,
     ) -> Result<Admission, GateError> {
         let case = self.case(ctx, action, spec)?;
-        self.journal.try_write_unguarded(move |tx| case.write(tx)).await?
+        let decided = Arc::clone(&case);
+        let found = self.journal.try_write_unguarded(move |tx| decided.write(tx)).await??;
+        case.admission(found)
     }
 
     /// Decides a read and records it.
     pub(super) async fn admit_read(
         &self,
-        ctx: &RunContext,
-        action: &Action,
+        ctx: &Arc<RunContext>,
+        action: &Arc<Action>,
         spec: Option<&'static OperationSpec>,
     ) -> Result<Permit, GateError> {
         let case = self.case(ctx, action, spec)?;
-        self.journal.try_write_unguarded(move |tx| case.read(tx)).await?
+        let decided = Arc::clone(&case);
+        let decision = self.journal.try_write_unguarded(move |tx| decided.read(tx)).await??;
+        Ok(Permit::mint(case.tenure(), action.operation.clone(), None, decision))
     }
 
     fn case(
         &self,
-        ctx: &RunContext,
-        action: &Action,
+        ctx: &Arc<RunContext>,
+        action: &Arc<Action>,
         spec: Option<&'static OperationSpec>,
-    ) -> Result<Case, GateError> {
+    ) -> Result<Arc<Case>, GateError> {
         let parameters = |message: String| {
             GateError::Call(crate::CallError::Parameters {
                 operation: action.operation.to_string(),
@@ -198,16 +164,16 @@ impl Gateway {
         let request = serde_json::json!({
             "params": redacted, "target": action.target, "run": facts,
         });
-        Ok(Case {
-            ctx: Shared::of(ctx),
-            action: action.clone(),
+        Ok(Arc::new(Case {
+            ctx: Arc::clone(ctx),
+            action: Arc::clone(action),
             spec,
             params_sha256,
             digest: action.digest(ctx, params_sha256)?,
             facts,
             redacted: Packed::json(&redacted)?,
             request: Packed::json(&request)?,
-        })
+        }))
     }
 }
 
@@ -215,11 +181,82 @@ impl Gateway {
 /// denial must be committed: only a journal error may roll it back.
 type Answer<T> = Result<Result<T, GateError>, JournalError>;
 
+/// What a write found and left in the journal.
+enum Found {
+    Recorded(Reply),
+    DryRun(Decision),
+    /// Nothing stood in the way: the intent is written, by the decision at this place.
+    Fresh {
+        decision: u64,
+        attempt: u32,
+        at: Timestamp,
+    },
+    /// An effect without an outcome.
+    Open(Box<Open>),
+}
+
+/// An effect without an outcome, or the one that covers it.
+struct Open {
+    effect: Effect,
+    /// The one that was met.
+    asked: EffectKey,
+    /// Whether that is only to be covered by the write asked for.
+    is_cover: bool,
+}
+
 /// What a write that covers others gets without being decided.
-type CoverAnswer = Result<Admission, GateError>;
+type CoverAnswer = Result<Found, GateError>;
 
 impl Case {
-    fn read(self, tx: &mut Tx<'_>) -> Answer<Permit> {
+    /// What comes of what the journal had, now that it is on disk.
+    fn admission(&self, found: Found) -> Result<Admission, GateError> {
+        let action = &self.action;
+        let open = match found {
+            Found::Recorded(reply) => return Ok(Admission::Recorded(reply)),
+            Found::DryRun(decision) => return Ok(Admission::DryRun { decision }),
+            Found::Fresh { decision, attempt, at } => {
+                let key = action.effect.clone().ok_or_else(|| self.no_effect())?;
+                let (operation, asked) = (action.operation.clone(), Some(key.clone()));
+                let permit = Permit::mint(self.tenure(), operation, asked, decision);
+                let intent = Intent {
+                    operation: action.operation.clone(),
+                    params: action.params.clone(),
+                    params_sha256: self.params_sha256,
+                    attempt,
+                    at,
+                    asked: key.clone(),
+                    lineage: action.lineage.clone(),
+                    key,
+                };
+                return Ok(Admission::Permitted { permit, intent: Arc::new(intent) });
+            }
+            Found::Open(open) => *open,
+        };
+        // It is looked up under the permission that it was recorded with.
+        let effect = open.effect;
+        let permit = Permit::mint(
+            self.tenure(),
+            effect.operation.clone(),
+            Some(effect.key.clone()),
+            effect.intent_seq,
+        );
+        let intent = Arc::new(Intent {
+            key: effect.key,
+            operation: effect.operation,
+            params: effect.params.unpack()?,
+            params_sha256: effect.params_sha256,
+            attempt: effect.attempts,
+            at: effect.intent_at,
+            asked: open.asked,
+            lineage: action.lineage.clone(),
+        });
+        Ok(match open.is_cover {
+            true => Admission::CoverUnsettled { permit, intent },
+            false => Admission::Unsettled { permit, intent },
+        })
+    }
+
+    fn read(&self, tx: &mut Tx<'_>) -> Answer<u64> {
         tx.check_lease(&self.ctx.run, self.ctx.epoch)?;
         let stop = tx.active_stop(&self.ctx.workflow)?;
         let decision = self.decide(tx, stop.as_ref())?;
@@ -227,23 +264,17 @@ impl Case {
             Ok(passed) => passed,
             Err(error) => return Ok(Err(error)),
         };
-        let seq = self.record(tx, &decision, leaf, approval)?;
-        Ok(Ok(Permit::mint(self.tenure(), self.action.operation.clone(), None, seq)))
+        self.record(tx, &decision, leaf, approval).map(Ok)
     }
 
-    fn write(self, tx: &mut Tx<'_>) -> Answer<Admission> {
+    fn write(&self, tx: &mut Tx<'_>) -> Answer<Found> {
         // INVARIANT (fencing): an owner that lost its run neither intends nor looks anything up.
         tx.check_lease(&self.ctx.run, self.ctx.epoch)?;
-        let Some(key) = self.action.effect.clone() else {
-            return Ok(Err(GateError::Call(crate::CallError::Parameters {
-                operation: self.action.operation.to_string(),
-                message: "a write needs `effect=`".to_owned(),
-            })));
-        };
+        let Some(key) = &self.action.effect else { return Ok(Err(self.no_effect())) };
         // INVARIANT (a stop holds at once): not even the record answers a stopped workflow.
         let stop = tx.active_stop(&self.ctx.workflow)?;
         let stopped = stop.is_some();
-        let present = tx.effect(&self.ctx.world, &key)?;
+        let present = tx.effect(&self.ctx.world, key)?;
         let present = present.filter(|effect| effect.state != EffectState::Failed);
         let taken = present.as_ref().filter(|effect| effect.operation != self.action.operation);
         if let (Some(present), None, false) = (&present, taken, stopped) {
@@ -251,9 +282,7 @@ impl Case {
                 EffectState::Done => return self.recorded(tx, present),
                 // A rehearsal changes nothing, so it does not find out either.
                 EffectState::Intended | EffectState::Unknown if !self.ctx.dry_run => {
-                    return self
-                        .unsettled(tx, present.clone())
-                        .map(|(permit, intent)| Ok(Admission::Unsettled { permit, intent }));
+                    return self.open(tx, present.clone(), false).map(Ok);
                 }
                 EffectState::Intended | EffectState::Unknown | EffectState::Failed => {}
             }
@@ -275,7 +304,7 @@ impl Case {
         };
         if self.ctx.dry_run {
             self.record(tx, &decision, leaf.status("dry_run"), None)?;
-            return Ok(Ok(Admission::DryRun { decision }));
+            return Ok(Ok(Found::DryRun(decision)));
         }
         let seq = self.record(tx, &decision, leaf, approval)?;
         let covers = self.action.covers.clone();
@@ -293,26 +322,11 @@ impl Case {
             params: self.redacted.clone(),
             covers,
         };
-        let permit =
-            Permit::mint(self.tenure(), self.action.operation.clone(), Some(key.clone()), seq);
         match tx.intend_effect(&intent, leaf)? {
-            Intended::Fresh { attempt, leaf } => Ok(Ok(Admission::Permitted {
-                permit,
-                intent: Intent {
-                    key: key.clone(),
-                    operation: self.action.operation,
-                    params: self.action.params,
-                    params_sha256: self.params_sha256,
-                    attempt,
-                    at: leaf.at,
-                    asked: key,
-                    lineage: self.action.lineage,
-                },
-            })),
-            Intended::Present(present) => {
-                let (permit, intent) = self.unsettled(tx, *present)?;
-                Ok(Ok(Admission::Unsettled { permit, intent }))
+            Intended::Fresh { attempt, leaf } => {
+                Ok(Ok(Found::Fresh { decision: seq, attempt, at: leaf.at }))
             }
+            Intended::Present(present) => self.open(tx, *present, false).map(Ok),
         }
     }
 
@@ -327,8 +341,7 @@ impl Case {
                 EffectState::Failed => {}
                 EffectState::Done => done.push(present),
                 EffectState::Intended | EffectState::Unknown => {
-                    let (permit, intent) = self.unsettled(tx, present)?;
-                    return Ok(Some(Ok(Admission::CoverUnsettled { permit, intent })));
+                    return self.open(tx, present, true).map(|open| Some(Ok(open)));
                 }
             }
         }
@@ -343,6 +356,10 @@ impl Case {
         }
         let message = format!("done already, so leave it out of `covers`: {}", names.join(", "));
         Ok(Some(Err(self.parameters(message))))
+    }
+
+    fn no_effect(&self) -> GateError {
+        self.parameters("a write needs `effect=`, which says what it is across runs".to_owned())
     }
 
     fn parameters(&self, message: String) -> GateError {
@@ -508,7 +525,7 @@ impl Case {
         Ok(leaf.seq)
     }
 
-    fn recorded(&self, tx: &mut Tx<'_>, effect: &Effect) -> Answer<Admission> {
+    fn recorded(&self, tx: &mut Tx<'_>, effect: &Effect) -> Answer<Found> {
         let mut leaf =
             self.leaf(LeafKind::Outcome).status("recorded").with("done_by", effect.run.as_str());
         if self.action.effect.as_ref() != Some(&effect.key) {
@@ -520,7 +537,7 @@ impl Case {
         }
         let value = effect.result.as_ref().map(Packed::unpack::<Value>).transpose()?;
         tx.append_leaf(leaf)?;
-        Ok(Ok(Admission::Recorded(Reply {
+        Ok(Ok(Found::Recorded(Reply {
             value: value.unwrap_or_default(),
             effect: Some(EffectReply {
                 key: effect.key.clone(),
@@ -530,32 +547,21 @@ impl Case {
         })))
     }
 
-    /// An intent without an outcome: it is looked up under the permission it was recorded with.
-    fn unsettled(&self, tx: &mut Tx<'_>, asked: Effect) -> Result<(Permit, Intent), JournalError> {
-        let asked_key = asked.key.clone();
-        let open = match &asked.covered_by {
-            None => asked,
+    /// An intent without an outcome, or that of the effect that covers it.
+    fn open(
+        &self,
+        tx: &mut Tx<'_>,
+        present: Effect,
+        is_cover: bool,
+    ) -> Result<Found, JournalError> {
+        let asked = present.key.clone();
+        let effect = match &present.covered_by {
+            None => present,
             Some(covering) => tx.effect(&self.ctx.world, covering)?.ok_or_else(|| {
                 JournalError::NotFound { kind: "effect", id: covering.to_string() }
             })?,
         };
-        let permit = Permit::mint(
-            self.tenure(),
-            open.operation.clone(),
-            Some(open.key.clone()),
-            open.intent_seq,
-        );
-        let intent = Intent {
-            key: open.key,
-            operation: open.operation,
-            params: open.params.unpack()?,
-            params_sha256: open.params_sha256,
-            attempt: open.attempts,
-            at: open.intent_at,
-            asked: asked_key,
-            lineage: self.action.lineage.clone(),
-        };
-        Ok((permit, intent))
+        Ok(Found::Open(Box::new(Open { effect, asked, is_cover })))
     }
 
     fn tenure(&self) -> Option<Tenure> {

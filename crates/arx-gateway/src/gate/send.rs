@@ -1,16 +1,17 @@
 //! Sending, settling and recording what became of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arx_audit::LeafKind;
-use arx_journal::{Packed, SettleOutcome, Settlement as Recorded, Tx};
+use arx_journal::{JournalError, Packed, SettleOutcome, Settlement as Recorded, Tx};
 use arx_types::{Digest, EffectState, OperationSpec};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Gateway;
-use super::admit::{Intent, Shared, name_world};
+use super::admit::{Intent, name_world};
 use crate::action::{Action, EffectReply, GateError, Reply, RunContext};
 use crate::connector::{CallError, Settlement};
 use crate::permit::Permit;
@@ -26,8 +27,8 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_secs(5);
 impl Gateway {
     pub(super) async fn read(
         &self,
-        ctx: &RunContext,
-        action: &Action,
+        ctx: &Arc<RunContext>,
+        action: &Arc<Action>,
         spec: Option<&'static OperationSpec>,
     ) -> Result<Reply, GateError> {
         let permit = self.admit_read(ctx, action, spec).await?;
@@ -36,9 +37,8 @@ impl Gateway {
         let now = self.journal.clock().now();
         let call = vendor.call(&permit, &action.params, action.findings.as_ref(), now);
         let result = vendor.connector.perform(call).await;
-        let shared = Shared::of(ctx);
         let mut leaf =
-            shared.leaf(LeafKind::Outcome).about(&action.operation, None, Some(&params_sha256));
+            ctx.leaf(LeafKind::Outcome).about(&action.operation, None, Some(&params_sha256));
         leaf = leaf.with("decision", permit.decision_seq());
         let result = match result {
             Ok(value) => {
@@ -60,10 +60,10 @@ impl Gateway {
     /// may be asked for again.
     pub(super) async fn write(
         &self,
-        ctx: &RunContext,
+        ctx: &Arc<RunContext>,
         action: &Action,
         permit: &Permit,
-        intent: Intent,
+        intent: Arc<Intent>,
     ) -> Result<Option<Reply>, GateError> {
         let vendor = match self.vendor(&action.operation.connector) {
             Ok(vendor) => vendor,
@@ -113,9 +113,9 @@ impl Gateway {
     /// so the time that passes here is counted beside it.
     pub(super) async fn settle(
         &self,
-        ctx: &RunContext,
+        ctx: &Arc<RunContext>,
         permit: &Permit,
-        intent: Intent,
+        intent: Arc<Intent>,
         after: Option<String>,
     ) -> Result<Option<Reply>, GateError> {
         let vendor = self.vendor(&intent.operation.connector)?;
@@ -153,7 +153,7 @@ impl Gateway {
                 let why = after.map_or_else(|| why.clone(), |after| format!("{after}; {why}"));
                 let outcome = Outcome::Unknown { why: why.clone() };
                 self.record_outcome(ctx, &intent, LeafKind::Settle, outcome).await?;
-                return Err(GateError::NeedsAttention { effect: intent.key, why });
+                return Err(GateError::NeedsAttention { effect: intent.key.clone(), why });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_AGAIN_MAX);
@@ -174,37 +174,30 @@ impl Gateway {
 
     async fn record_outcome(
         &self,
-        ctx: &RunContext,
-        intent: &Intent,
+        ctx: &Arc<RunContext>,
+        intent: &Arc<Intent>,
         kind: LeafKind,
         outcome: Outcome,
     ) -> Result<Reply, GateError> {
-        let shared = Shared::of(ctx);
-        let mut leaf = shared
-            .leaf(kind)
-            .about(&intent.operation, Some(&intent.key), Some(&intent.params_sha256))
-            .status(outcome.status());
-        name_world(&mut leaf, &ctx.world);
-        leaf.lineage.clone_from(&intent.lineage);
         let state = outcome.state();
         let mut settlement =
             Recorded { state, attempt: intent.attempt, result: None, detail: None };
+        let mut result = None;
         let value = match outcome {
             Outcome::Done { value } => {
-                leaf = leaf.result(digest_of(&value));
+                result = Some(digest_of(&value));
                 settlement.result = Some(Packed::json(&value)?);
                 value
             }
             Outcome::Failed { why } | Outcome::Unknown { why } => {
-                let why = short(why);
-                leaf = leaf.with("why", why.as_str());
-                settlement.detail = Some(why);
+                settlement.detail = Some(short(why));
                 Value::Null
             }
         };
-        let (world, key) = (ctx.world.clone(), intent.key.clone());
-        let settle = move |tx: &mut Tx<'_>| tx.settle_effect(&world, &key, &settlement, leaf);
-        let settled = self.journal.try_write_unguarded(settle).await?;
+        let (ctx, of) = (Arc::clone(ctx), Arc::clone(intent));
+        let outcome = Arc::new(OutcomeRecord { ctx, intent: of, kind, settlement, result });
+        let recorded = Arc::clone(&outcome);
+        let settled = self.journal.try_write_unguarded(move |tx| recorded.write(tx)).await?;
         if let SettleOutcome::Refused(present) = settled {
             // Someone else settled it meanwhile: a human, or another process.
             return match (present.state, present.result) {
@@ -232,6 +225,33 @@ impl Gateway {
     }
 }
 
+/// What is recorded of an outcome. Shared with the journal's thread, as a case is.
+struct OutcomeRecord {
+    ctx: Arc<RunContext>,
+    intent: Arc<Intent>,
+    kind: LeafKind,
+    settlement: Recorded,
+    result: Option<Digest>,
+}
+
+impl OutcomeRecord {
+    fn write(&self, tx: &mut Tx<'_>) -> Result<SettleOutcome, JournalError> {
+        let intent = &self.intent;
+        let mut leaf = self
+            .ctx
+            .leaf(self.kind)
+            .about(&intent.operation, Some(&intent.key), Some(&intent.params_sha256))
+            .status(self.settlement.state.as_str());
+        name_world(&mut leaf, &self.ctx.world);
+        leaf.lineage.clone_from(&intent.lineage);
+        leaf.result_sha256 = self.result;
+        if let Some(why) = &self.settlement.detail {
+            leaf = leaf.with("why", why.as_str());
+        }
+        tx.settle_effect(&self.ctx.world, &intent.key, &self.settlement, leaf)
+    }
+}
+
 /// What became of a write.
 enum Outcome {
     Done { value: Value },
@@ -246,10 +266,6 @@ impl Outcome {
             Self::Failed { .. } => EffectState::Failed,
             Self::Unknown { .. } => EffectState::Unknown,
         }
-    }
-
-    fn status(&self) -> &'static str {
-        self.state().as_str()
     }
 }
 

@@ -268,7 +268,7 @@ async fn request(
 async fn a_dry_run_decides_and_sends_nothing() {
     let desk = Desk::new(vec![], vec![]);
     let mut gate = gate(permit_all(), &desk).await;
-    gate.ctx.dry_run = true;
+    Arc::make_mut(&mut gate.ctx).dry_run = true;
     let reply = gate.write(CREATE, json!({}), "a/1/note").await.unwrap();
     assert_eq!(reply.value["dry_run"], json!(true));
     assert_eq!(leaves(&gate).await, ["Decision Permitdry_run"]);
@@ -280,8 +280,8 @@ async fn a_dry_run_decides_and_sends_nothing() {
 async fn a_dry_run_remembers_what_it_covered() {
     let desk = Desk::new(vec![], vec![]);
     let mut gate = gate(permit_all(), &desk).await;
-    gate.ctx.dry_run = true;
-    let reply = gate.gateway.call(&gate.ctx, &group("group/1/note", &["a/1/note"])).await.unwrap();
+    Arc::make_mut(&mut gate.ctx).dry_run = true;
+    let reply = gate.gateway.call(&gate.ctx, group("group/1/note", &["a/1/note"])).await.unwrap();
     assert_eq!(reply.effect.unwrap().covered_by, None);
     for (key, covered_by) in [("a/1/note", Some("test/group/1/note")), ("b/1/note", None)] {
         let effect = gate.write(CREATE, json!({}), key).await.unwrap().effect.unwrap();
@@ -295,9 +295,9 @@ async fn keys_and_parameters_are_bounded() {
     let gate = gate(permit_all(), &desk).await;
     let mut foreign = action(CREATE, json!({}));
     foreign.effect = Some("other/a/1/note".parse().unwrap());
-    let error = gate.gateway.call(&gate.ctx, &foreign).await.unwrap_err();
+    let error = gate.gateway.call(&gate.ctx, foreign).await.unwrap_err();
     assert!(error.to_string().contains("must begin with `test/`"), "{error}");
-    let error = gate.gateway.call(&gate.ctx, &action(CREATE, json!({}))).await.unwrap_err();
+    let error = gate.gateway.call(&gate.ctx, action(CREATE, json!({}))).await.unwrap_err();
     assert!(error.to_string().contains("a write needs `effect=`"), "{error}");
     let large = json!({ "text": "x".repeat(2 << 20) });
     let error = gate.write(CREATE, large, "a/1/note").await.unwrap_err();
@@ -311,7 +311,7 @@ async fn one_write_may_stand_for_many() {
     let mut group = action(CREATE, json!({}));
     group.effect = Some("test/group/1/note".parse().unwrap());
     group.covers = vec!["test/a/1/note".parse().unwrap(), "test/b/1/note".parse().unwrap()];
-    gate.gateway.call(&gate.ctx, &group).await.unwrap();
+    gate.gateway.call(&gate.ctx, group).await.unwrap();
     let covered = gate.write(CREATE, json!({}), "a/1/note").await.unwrap();
     assert_eq!(covered.effect.unwrap().covered_by.unwrap().as_str(), "test/group/1/note");
     assert_eq!(desk.n_performed(), 1);
@@ -392,7 +392,7 @@ async fn permitted_by_now(vote: Option<arx_journal::Vote>) -> (Result<(), GateEr
     let error = gate.write(CREATE, json!({}), "a/1/note").await.unwrap_err();
     let GateError::Escalated(escalation) = error else { panic!("{error}") };
     request(&gate, &escalation, CREATE, vote).await;
-    gate.ctx.actor = "schedule".to_owned();
+    Arc::make_mut(&mut gate.ctx).actor = "schedule".to_owned();
     let result = gate.write(CREATE, json!({}), "a/1/note").await;
     let verified = gate.journal.verify(vec![]).await.unwrap();
     assert!(verified.is_ok(), "{:?}", verified.findings);
@@ -440,9 +440,9 @@ async fn a_group_never_names_again_what_may_have_happened() {
         let gate =
             TestGate::under(permit_all(), desk_connector, environment, Value::Null, at_once).await;
         let first = group("group/1/note", &["a/1/note", "b/1/note"]);
-        let lost = gate.gateway.call(&gate.ctx, &first).await.unwrap_err();
+        let lost = gate.gateway.call(&gate.ctx, first).await.unwrap_err();
         assert!(matches!(lost, GateError::NeedsAttention { .. }), "{lost}");
-        let result = gate.gateway.call(&gate.ctx, &group("group/2/note", second)).await;
+        let result = gate.gateway.call(&gate.ctx, group("group/2/note", second)).await;
         match (result, error) {
             (Ok(_), None) => {}
             (Err(got), Some(wanted)) => assert!(got.to_string().contains(wanted), "{got}"),
@@ -465,7 +465,7 @@ async fn those_who_find_at_once_that_nothing_happened_agree() {
         TestGate::under(permit_all(), connector, environment, Value::Null, Some(Duration::ZERO))
             .await;
     let group = group("group/1/note", &["a/1/note", "b/1/note"]);
-    let lost = gate.gateway.call(&gate.ctx, &group).await.unwrap_err();
+    let lost = gate.gateway.call(&gate.ctx, group).await.unwrap_err();
     assert!(matches!(lost, GateError::NeedsAttention { .. }), "{lost}");
     let (a, b) = tokio::join!(
         gate.write(CREATE, json!({}), "a/1/note"),
@@ -481,7 +481,7 @@ async fn a_covered_effect_waits_for_the_write_that_covers_it() {
     let gate = gate(permit_all(), &desk).await;
     let group = group("group/1/note", &["a/1/note", "b/1/note"]);
     let (whole, a, b) = tokio::join!(
-        gate.gateway.call(&gate.ctx, &group),
+        gate.gateway.call(&gate.ctx, group),
         gate.write(CREATE, json!({}), "a/1/note"),
         gate.write(CREATE, json!({}), "b/1/note")
     );
@@ -511,10 +511,10 @@ async fn neither_a_stop_nor_a_rehearsal_touches_what_is_unsettled() {
     let mut gate = gate(permit_all(), &desk).await;
     gate.write(CREATE, json!({}), "a/1/note").await.unwrap_err();
     let looked = *desk.looked.lock().unwrap();
-    gate.ctx.dry_run = true;
+    Arc::make_mut(&mut gate.ctx).dry_run = true;
     let rehearsed = gate.write(CREATE, json!({}), "a/1/note").await.unwrap();
     assert_eq!(rehearsed.value["dry_run"], json!(true));
-    gate.ctx.dry_run = false;
+    Arc::make_mut(&mut gate.ctx).dry_run = false;
     gate.journal.write(|tx| tx.stop_workflow("test", "alice", "drill")).await.unwrap();
     let error = gate.write(CREATE, json!({}), "a/1/note").await.unwrap_err();
     assert!(matches!(error, GateError::Denied { .. }), "{error}");
@@ -533,7 +533,7 @@ async fn an_outcome_is_recorded_however_much_the_vendor_says() {
     assert_eq!(state(&gate, "a/1/note").await, Some(EffectState::Failed));
     let covers: Vec<String> = (0..2_001).map(|n| format!("{n}/1/note")).collect();
     let covers: Vec<&str> = covers.iter().map(String::as_str).collect();
-    let error = gate.gateway.call(&gate.ctx, &group("group/1/note", &covers)).await.unwrap_err();
+    let error = gate.gateway.call(&gate.ctx, group("group/1/note", &covers)).await.unwrap_err();
     assert!(error.to_string().contains("write several groups"), "{error}");
 }
 

@@ -152,7 +152,7 @@ async fn after_restart(
         lineage: Vec::new(),
         findings: None,
     };
-    later.call(&gate.ctx, &action).await
+    later.call(&gate.ctx, action).await
 }
 
 /// A process dies after its create was taken and before it knew. The index shows nothing, others
