@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use arx_types::{Access, ApprovalId, EffectKey, Operation, RunId, Verdict};
+use arx_types::{Access, ApprovalId, Digest, EffectKey, Operation, RunId, Verdict};
 use jiff::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
@@ -91,11 +91,29 @@ impl Word for Verdict {
     }
 }
 
-/// The newest writes of a workflow that were let through: permitted, or escalated and approved.
+/// Which writes are counted; the same name means the same writes within one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Every write.
+    All,
+    /// Those that the `n`-th limit of a policy is about.
+    Limit {
+        /// The policy's version.
+        policy: Digest,
+        /// The limit's place in it.
+        n: usize,
+    },
+}
+
+/// The newest writes of a workflow that were let through, of those that are counted.
 pub(crate) struct LetThrough {
+    counted: Counted,
     world: World,
     workflow: String,
-    /// When, at most so many as are counted at all.
+    matches: Box<dyn Fn(&Operation) -> bool>,
+    /// None before this is known.
+    since: Timestamp,
+    /// When they were, and how many are known at most.
     at: Vec<Timestamp>,
     n_max: usize,
 }
@@ -113,34 +131,91 @@ impl LetThrough {
             self.at.swap_remove(oldest);
         }
     }
+
+    fn is_enough(&self, since: Timestamp) -> bool {
+        self.since <= since || self.at.len() >= self.n_max
+    }
 }
 
 impl Tx<'_> {
     /// How many writes of a workflow were let through after `since`: permitted, or escalated and
-    /// approved. Counts no further than `at_most`, so that a busy hour costs no more than that.
-    pub fn count_writes(
+    /// approved. Counts those of operations that match, and no further than `at_most`, so that a
+    /// busy hour costs no more than that; in one transaction the record is read once.
+    pub fn count_writes<M: Fn(&Operation) -> bool + 'static>(
         &mut self,
         world: &World,
         workflow: &str,
+        counted: Counted,
         since: Timestamp,
         at_most: u32,
+        matches: impl FnOnce() -> M,
     ) -> Result<u32, JournalError> {
         let n_max = usize::try_from(at_most).unwrap_or(usize::MAX);
-        let serves = |one: &&LetThrough| one.is_of(world, workflow) && one.n_max >= n_max;
-        if !self.batch().let_through.iter().any(|one| serves(&one)) {
-            let at = self.rows(
-                "SELECT at FROM decisions WHERE workflow = ?1 AND world = ?2 \
-                 AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL) \
-                 ORDER BY at DESC LIMIT ?3",
-                params![workflow, world.as_str(), at_most],
-                |row| row.get::<_, Micros>(0).map(|at| at.0),
-            )?;
-            let (world, workflow) = (world.clone(), workflow.to_owned());
-            self.batch().let_through.push(LetThrough { world, workflow, at, n_max });
+        let is_it = |one: &LetThrough| {
+            one.counted == counted && one.n_max == n_max && one.is_of(world, workflow)
+        };
+        let known = self.batch().let_through.iter().position(is_it);
+        if let Some(stale) = known
+            && !self.batch().let_through.get(stale).is_some_and(|one| one.is_enough(since))
+        {
+            self.batch().let_through.swap_remove(stale);
         }
-        let newest = self.batch().let_through.iter().find(serves).into_iter();
+        if !self.batch().let_through.iter().any(is_it) {
+            let matches = matches();
+            let at = self.newest_writes(world, workflow, since, n_max, &matches)?;
+            let (world, workflow) = (world.clone(), workflow.to_owned());
+            let matches = Box::new(matches);
+            self.batch().let_through.push(LetThrough {
+                counted,
+                world,
+                workflow,
+                matches,
+                since,
+                at,
+                n_max,
+            });
+        }
+        let newest = self.batch().let_through.iter().find(|one| is_it(one)).into_iter();
         let n = newest.flat_map(|one| &one.at).filter(|at| **at > since).count();
         Ok(u32::try_from(n).unwrap_or(u32::MAX).min(at_most))
+    }
+
+    fn newest_writes(
+        &self,
+        world: &World,
+        workflow: &str,
+        since: Timestamp,
+        n_max: usize,
+        matches: &dyn Fn(&Operation) -> bool,
+    ) -> Result<Vec<Timestamp>, JournalError> {
+        let read = || -> rusqlite::Result<Vec<Timestamp>> {
+            let mut statement = self.connection().prepare_cached(
+                "SELECT at, operation FROM decisions WHERE workflow = ?1 AND world = ?2 \
+                 AND at > ?3 AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL) \
+                 ORDER BY at DESC",
+            )?;
+            let mut rows = statement.query(params![workflow, world.as_str(), Micros(since)])?;
+            let mut known: Vec<(String, bool)> = Vec::new();
+            let mut newest = Vec::new();
+            while newest.len() < n_max
+                && let Some(row) = rows.next()?
+            {
+                let name = row.get_ref(1)?.as_str()?;
+                let counts = match known.iter().find(|(operation, _)| operation == name) {
+                    Some((_, counts)) => *counts,
+                    None => {
+                        let counts = matches(&row.get::<_, Text<Operation>>(1)?.0);
+                        known.push((name.to_owned(), counts));
+                        counts
+                    }
+                };
+                if counts {
+                    newest.push(row.get::<_, Micros>(0)?.0);
+                }
+            }
+            Ok(newest)
+        };
+        read().map_err(|error| self.name(error))
     }
 
     /// Records a decision beside its audit leaf.
@@ -169,6 +244,7 @@ impl Tx<'_> {
             let known = self.batch().let_through.iter_mut();
             known
                 .filter(|one| one.is_of(&decision.world, &decision.workflow))
+                .filter(|one| (one.matches)(&decision.operation))
                 .for_each(|one| one.add(now));
         }
         Ok(())
@@ -176,43 +252,6 @@ impl Tx<'_> {
 }
 
 impl Reader<'_> {
-    /// How many writes of a workflow were let through after `since` and were of an operation that
-    /// matches. Counts no further than `at_most`.
-    pub fn count_writes_matching(
-        &self,
-        world: &World,
-        workflow: &str,
-        since: Timestamp,
-        at_most: u32,
-        matches: impl Fn(&Operation) -> bool,
-    ) -> Result<u32, JournalError> {
-        let count = || -> rusqlite::Result<u32> {
-            let mut statement = self.connection().prepare_cached(
-                "SELECT operation FROM decisions WHERE workflow = ?1 AND world = ?2 \
-                 AND at > ?3 AND access = 'write' AND (verdict = 'PERMIT' OR approval IS NOT NULL)",
-            )?;
-            let mut rows = statement.query(params![workflow, world.as_str(), Micros(since)])?;
-            let mut known: Vec<(String, bool)> = Vec::new();
-            let mut count = 0;
-            while count < at_most
-                && let Some(row) = rows.next()?
-            {
-                let name = row.get_ref(0)?.as_str()?;
-                let counts = match known.iter().find(|(operation, _)| operation == name) {
-                    Some((_, counts)) => *counts,
-                    None => {
-                        let counts = matches(&row.get::<_, Text<Operation>>(0)?.0);
-                        known.push((name.to_owned(), counts));
-                        counts
-                    }
-                };
-                count += u32::from(counts);
-            }
-            Ok(count)
-        };
-        count().map_err(|error| self.name(error))
-    }
-
     /// Decisions, oldest first, a page at a time.
     pub fn decisions(
         &self,

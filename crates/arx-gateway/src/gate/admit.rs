@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arx_audit::LeafKind;
 use arx_journal::{
-    Effect, Intended, JournalError, LeafDraft, NewDecision, NewIntent, Packed, Stop, TakenApproval,
-    Tx,
+    Counted, Effect, Intended, JournalError, LeafDraft, NewDecision, NewIntent, Packed, Stop,
+    TakenApproval, Tx,
 };
 use arx_policy::{Request, WRITES_COUNTED_MAX};
 use arx_types::{
@@ -380,19 +380,25 @@ impl Case {
         let ctx = &self.ctx;
         let is_write = self.spec.is_some_and(|spec| spec.access == Access::Write);
         let writes_last_hour = if is_write {
-            let since = now - FREQUENCY_WINDOW;
-            tx.count_writes(&ctx.world, &ctx.workflow, since, WRITES_COUNTED_MAX)?
+            let (since, max) = (now - FREQUENCY_WINDOW, WRITES_COUNTED_MAX);
+            tx.count_writes(&ctx.world, &ctx.workflow, Counted::All, since, max, || |_: &_| true)?
         } else {
             0
         };
         let mut limit_counts = Vec::new();
-        for limit in ctx.policy.limits() {
+        for (n, limit) in ctx.policy.limits().iter().enumerate() {
             let count = if limit.matches(&self.action.operation) {
                 let since = now
                     - SignedDuration::try_from(limit.window().as_duration())
                         .unwrap_or(SignedDuration::MAX);
-                let counts = |operation: &_| limit.matches(operation);
-                tx.count_writes_matching(&ctx.world, &ctx.workflow, since, limit.max(), counts)?
+                let counted = Counted::Limit { policy: ctx.policy.version(), n };
+                let matches = || {
+                    let policy = Arc::clone(&ctx.policy);
+                    move |operation: &Operation| {
+                        policy.limits().get(n).is_some_and(|limit| limit.matches(operation))
+                    }
+                };
+                tx.count_writes(&ctx.world, &ctx.workflow, counted, since, limit.max(), matches)?
             } else {
                 0
             };

@@ -1,4 +1,5 @@
 use arx_types::Verdict::{Deny, Escalate, Permit};
+use proptest::prelude::*;
 
 use super::*;
 use crate::Journal;
@@ -17,22 +18,29 @@ fn decide(
     approval: Option<ApprovalId>,
 ) {
     let operation = operation.parse().unwrap();
-    write(journal, move |tx| {
-        let seq = tx.append_leaf(leaf("gate"))?.seq;
-        tx.put_decision(&NewDecision {
-            seq,
-            run: run_id(1),
-            workflow: "demo".to_owned(),
-            world: World::live(),
-            operation,
-            access,
-            verdict,
-            approval,
-            effect_key: Some("demo/a".parse().unwrap()),
-            request: packed("request"),
-        })
+    write(journal, move |tx| decide_in(tx, operation, access, verdict, approval)).unwrap();
+}
+
+fn decide_in(
+    tx: &mut Tx<'_>,
+    operation: Operation,
+    access: Access,
+    verdict: Verdict,
+    approval: Option<ApprovalId>,
+) -> Result<(), JournalError> {
+    let seq = tx.append_leaf(leaf("gate"))?.seq;
+    tx.put_decision(&NewDecision {
+        seq,
+        run: run_id(1),
+        workflow: "demo".to_owned(),
+        world: World::live(),
+        operation,
+        access,
+        verdict,
+        approval,
+        effect_key: Some("demo/a".parse().unwrap()),
+        request: packed("request"),
     })
-    .unwrap();
 }
 
 fn ask(journal: &Journal) {
@@ -80,13 +88,16 @@ fn only_writes_that_were_let_through_count_and_only_for_a_while() {
         let since = journal.clock().now() - jiff::SignedDuration::from_hours(1);
         let workflow = workflow.to_owned();
         write(&journal, move |tx| {
-            let all = tx.count_writes(&world, &workflow, since, u32::MAX)?;
-            let of = |connector: &str| {
-                tx.count_writes_matching(&world, &workflow, since, u32::MAX, |operation| {
-                    operation.connector == connector
+            let mut of = |counted, connector: &'static str| {
+                tx.count_writes(&world, &workflow, counted, since, u32::MAX, || {
+                    move |operation: &Operation| {
+                        connector.is_empty() || operation.connector == connector
+                    }
                 })
             };
-            Ok((all, of("pagerduty")?, of("jira")?))
+            let limit = |n| Counted::Limit { policy: Digest::of_bytes(b"p"), n };
+            let all = of(Counted::All, "")?;
+            Ok((all, of(limit(0), "pagerduty")?, of(limit(1), "jira")?))
         })
         .unwrap()
     };
@@ -125,4 +136,56 @@ fn decisions_are_read_in_order_a_page_at_a_time() {
         (&run, Access::Write, &packed("request"))
     );
     assert_eq!(first.effect_key.as_ref().map(EffectKey::as_str), Some("demo/a"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// However decisions and questions share transactions, and whichever way the clock steps: the
+    /// count is that of the record.
+    #[test]
+    fn a_count_within_a_transaction_is_that_of_the_record(
+        writes in prop::collection::vec(
+            prop::collection::vec((any::<bool>(), any::<bool>(), -1800..1800_i64), 1..6),
+            1..8,
+        )
+    ) {
+        const MAX: u32 = 4;
+        let fixture = Fixture::new();
+        let (journal, _) = fixture.with_run();
+        let mut record: Vec<(bool, Timestamp)> = Vec::new();
+        for steps in writes {
+            let clock = std::sync::Arc::clone(&fixture.clock);
+            let counts = write(&journal, move |tx| {
+                let mut counts = Vec::new();
+                for (is_page, is_permitted, seconds) in steps {
+                    clock.advance_secs(seconds);
+                    let since = tx.now() - jiff::SignedDuration::from_hours(1);
+                    let limit = Counted::Limit { policy: Digest::of_bytes(b"p"), n: 0 };
+                    let is_of_pages = || |operation: &Operation| operation.connector == "pagerduty";
+                    let world = World::live();
+                    let pages =
+                        tx.count_writes(&world, "demo", limit, since, MAX, is_of_pages)?;
+                    let all =
+                        tx.count_writes(&world, "demo", Counted::All, since, MAX, || |_: &_| true)?;
+                    counts.push((pages, all, since, is_page, is_permitted, tx.now()));
+                    let name = if is_page { "pagerduty.incidents:create" } else { "jira.issues:create" };
+                    let verdict = if is_permitted { Permit } else { Deny };
+                    decide_in(tx, name.parse().unwrap(), Access::Write, verdict, None)?;
+                }
+                Ok(counts)
+            })
+            .unwrap();
+            for (pages, all, since, is_page, is_permitted, now) in counts {
+                let after = |only_pages: bool| {
+                    let counted = record.iter().filter(|(page, at)| *at > since && (*page || !only_pages));
+                    u32::try_from(counted.count()).unwrap().min(MAX)
+                };
+                prop_assert_eq!((pages, all), (after(true), after(false)));
+                if is_permitted {
+                    record.push((is_page, now));
+                }
+            }
+        }
+    }
 }
