@@ -25,7 +25,7 @@ const FINDINGS: &str = "1000000";
 const DETECTIONS: &str = "200000";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plain.py");
 /// Each side runs so often after the warm-up; the best of each is compared.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 3;
 
 #[tokio::main]
 async fn main() -> Result<()> {
