@@ -89,9 +89,12 @@ pub(super) async fn known_project(
 ) -> Result<(), CallError> {
     let path = format!("{}/issue/createmeta/{project}/issuetypes", site.api);
     let request = Request::get(&path).query("maxResults", "1");
-    let reply = call.http.send(call.permit, request).await.map_err(|error| call.failed(error))?;
+    let Ok(reply) = call.http.send(call.permit, request).await else { return Ok(()) };
     let message = Complaint::of(&reply).message();
-    if matches!(reply.status, 400 | 404) && message.to_lowercase().contains("project") {
+    let words = message.to_lowercase();
+    // A server that knows no such path may repeat it, and with it any word that a key has.
+    let is_told = words.contains("project") && !words.contains("createmeta");
+    if matches!(reply.status, 400 | 404) && is_told {
         return Err(CallError::Refused {
             vendor: super::SPEC.title,
             status: Some(reply.status),

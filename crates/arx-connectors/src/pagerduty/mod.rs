@@ -339,19 +339,18 @@ async fn known_service(call: Call<'_>) -> Result<(), CallError> {
         .map_err(|message| CallError::Configuration { message })?;
     let look = async |path: &str| {
         let request = with_headers(Request::get(path).query("limit", "1"), call);
-        call.http.send(call.permit, request).await.map_err(|error| call.failed(error))
+        call.http.send(call.permit, request).await.ok()
     };
-    let reply = look(&format!("/services/{service}")).await?;
-    if reply.status != 404 || !look("/services").await?.is_success() {
+    let Some(reply) = look(&format!("/services/{service}")).await else { return Ok(()) };
+    let sees_services = async || look("/services").await.is_some_and(|reply| reply.is_success());
+    if reply.status != 404 || !sees_services().await {
         return Ok(());
     }
+    let told = complaint(&reply).message();
     Err(CallError::Refused {
         vendor: SPEC.title,
         status: Some(404),
-        message: format!(
-            "no service has the {SERVICE_ID} that is set: {}",
-            complaint(&reply).message()
-        ),
+        message: format!("no service has the {SERVICE_ID} that is set: {told}"),
     })
 }
 

@@ -15,7 +15,7 @@ use super::input::{Asker, Form, Named, own_path, reason};
 use super::pages::{self, Shell};
 use super::routes::{Needs, Table};
 use super::{Problem, Web, acts, cookies};
-use crate::identity::{Invited, JoinError, NewSession};
+use crate::identity::{Invited, JoinError, NewSession, SignInError};
 
 /// Adds the forms' routes.
 pub(crate) fn add(table: Table) -> Table {
@@ -80,9 +80,17 @@ async fn sign_in(State(web): State<Web>, from: From, form: Form) -> Response {
     match web.app.identity.sign_in(name, SecretString::from(password), from.0).await {
         Ok(session) => begun(&web, &session, next),
         Err(error) => {
+            let wait = match &error {
+                SignInError::Wait { wait } => Some(wait.as_secs().max(1)),
+                SignInError::Wrong | SignInError::Busy(_) | SignInError::Journal(_) => None,
+            };
             let problem = acts::of_sign_in(error);
             let page = pages::sign_in_page(&web, Some(next), Some(problem.detail()));
-            again(problem.status(), page)
+            let mut response = again(problem.status(), page);
+            if let Some(seconds) = wait {
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
+            response
         }
     }
 }

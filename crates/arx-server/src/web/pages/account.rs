@@ -1,6 +1,8 @@
 //! Signing in, joining by a one-time link, and secrets that are shown once.
 
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -46,11 +48,11 @@ pub(crate) fn sign_in_page(web: &Web, next: Option<&str>, wrong: Option<&str>) -
 pub(super) async fn join(
     State(web): State<Web>,
     Named(link): Named<String>,
-) -> Result<Page, Problem> {
+) -> Result<Response, Problem> {
     let invited = web.app.identity.link(&link).await?;
     Ok(match invited {
-        Some(invited) => join_page(&web, &link, &invited, None),
-        None => dead_link(&web),
+        Some(invited) => join_page(&web, &link, &invited, None).into_response(),
+        None => (StatusCode::GONE, dead_link(&web)).into_response(),
     })
 }
 

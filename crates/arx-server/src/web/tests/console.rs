@@ -170,11 +170,21 @@ async fn signing_in_makes_a_session_of_its_own() {
     for word in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(given.contains(word), "{given}");
     }
-    assert!(site.get(path, None).await.text.contains("no good any more"));
+    let dead = site.get(path, None).await;
+    assert_eq!(dead.status, StatusCode::GONE);
+    assert!(dead.text.contains("no good any more"), "{}", dead.text);
 
     let wrong = [("name", "vic"), ("password", "wrong wrong wrong")];
     let answer = site.send(post("/sign-in", "same-origin", &wrong)).await;
     assert_eq!((answer.status, answer.header("set-cookie")), (StatusCode::UNAUTHORIZED, ""));
+    let guess = [("name", "eve"), ("password", "wrong wrong wrong")];
+    let mut guessed = site.send(post("/sign-in", "same-origin", &guess)).await;
+    for _ in 0..16 {
+        guessed = site.send(post("/sign-in", "same-origin", &guess)).await;
+    }
+    assert_eq!(guessed.status, StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = guessed.header("retry-after").parse().unwrap();
+    assert!((1..=900).contains(&wait), "{wait}");
     let right = [("name", "vic"), ("password", password), ("next", "/runs")];
     let answer = site.send(post("/sign-in", "same-origin", &right)).await;
     assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/runs"));
