@@ -11,6 +11,7 @@ mod client;
 mod request;
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -676,9 +677,30 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
             // Writing to a String cannot fail.
             let _ = write!(text, "{separator}{words}");
         }
+        if is_unknown_issuer(cause) {
+            text.push_str(UNTRUSTED);
+        }
         source = cause.source();
     }
     if text.is_empty() { "the request failed".to_owned() } else { text }
+}
+
+/// What helps against a certificate of a company's own authority.
+const UNTRUSTED: &str =
+    " (no authority that this machine trusts signed it; SSL_CERT_FILE names a file of such)";
+
+/// Whether a certificate was refused for who signed it, as a company's own are.
+fn is_unknown_issuer(cause: &(dyn std::error::Error + 'static)) -> bool {
+    // I/O errors hold each other and name no such error as their source.
+    let mut held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    while let Some(error) = held {
+        if let Some(refused) = error.downcast_ref::<rustls::Error>() {
+            let unknown = rustls::CertificateError::UnknownIssuer;
+            return *refused == rustls::Error::InvalidCertificate(unknown);
+        }
+        held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    }
+    false
 }
 
 /// Whether an address is this machine, where plain http and self-made certificates are fine.

@@ -269,6 +269,11 @@ impl Simulators {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The certificate of the authority that theirs is signed by.
+    pub fn authority(&self) -> PathBuf {
+        self.home.path().join("env.ca.pem")
+    }
+
     pub fn ledger(&self) -> PathBuf {
         self.home.path().join("ledger.jsonl")
     }

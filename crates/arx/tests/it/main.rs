@@ -13,6 +13,7 @@ mod daemon;
 mod durability;
 mod governance;
 mod home;
+mod network;
 mod outcomes;
 mod people;
 mod record;
