@@ -356,11 +356,13 @@ impl Jira {
             Ok(None) => {}
             Err(error) => failure = Some(error),
         }
-        let mut ahead = SignedDuration::ZERO;
+        let mut behind = SignedDuration::ZERO;
         match trace::highest(call, site, &project.key).await {
             Ok((top, clock)) => {
                 project.note(top);
-                ahead = clock.map_or(ahead, |clock| clock.duration_since(call.now));
+                // One that looks ahead of ours counts for nothing: where ours was set back since
+                // the intent, the walk would end before the ticket.
+                behind = clock.map_or(behind, |clock| call.now.duration_since(clock).max(behind));
             }
             Err(error) => failure = failure.or(Some(error)),
         }
@@ -376,7 +378,7 @@ impl Jira {
             marker: &marker,
             floor: attempt.floor,
             top,
-            intended_at: intended_at.saturating_add(ahead).unwrap_or(intended_at),
+            intended_at: intended_at.saturating_sub(behind).unwrap_or(intended_at),
             no_bulk: &self.no_bulk,
         };
         match (walk.run(call).await?, failure) {

@@ -35,8 +35,9 @@ const BATCH_SINGLE: u64 = 40;
 const WALK_KEYS_MAX: u64 = 3_000;
 /// Fewest keys that a walk back reads, whatever the issues say of their age.
 const WALK_BACK_ROUNDS_MIN: u64 = 2;
-/// How much older than the intent an issue must be to end the walk back.
-const AGE_MARGIN: SignedDuration = SignedDuration::from_mins(10);
+/// How much older than the intent an issue must be to end the walk back: an hour that somebody set
+/// a clock wrong by, and some minutes.
+const AGE_MARGIN: SignedDuration = SignedDuration::from_mins(70);
 
 /// How a ticket is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
