@@ -1,5 +1,6 @@
 //! What a workflow's calls mean: connectors go through the gate, `arx.*` are the host's objects.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arx_gateway::{Action, CallError, EffectReply, GateError, Gateway, RunContext};
@@ -175,11 +176,14 @@ impl Calls {
             let text = value.as_str().ok_or("an effect key must be a string")?;
             text.parse().map_err(|error| format!("{error}"))
         };
-        let covers = match params.remove("covers") {
+        let mut covers = match params.remove("covers") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(keys)) => keys.iter().map(key).collect::<Result<Vec<_>, _>>()?,
             Some(_) => return Err("`covers` must be a list of effect keys".to_owned()),
         };
+        // Named twice is meant once.
+        let mut named = BTreeSet::new();
+        covers.retain(|key| named.insert(key.clone()));
         let effect = match params.remove("effect") {
             None | Some(Value::Null) => self.group_key(&covers)?,
             Some(value) => Some(key(&value)?),

@@ -9,6 +9,8 @@
 mod admit;
 mod preflight;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

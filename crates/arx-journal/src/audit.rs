@@ -470,10 +470,16 @@ fn hash_in((first, hashes): &(u64, Vec<u8>), index: u64) -> Option<Hash> {
     hashes.get(n).copied().map(Hash)
 }
 
+/// Whether every call has leaves of this kind; no index finds these.
+pub(crate) fn is_of_calls(kind: LeafKind) -> bool {
+    matches!(kind, LeafKind::Decision | LeafKind::Intent | LeafKind::Outcome)
+}
+
 /// The condition for a kind, in the words of the index that serves it.
 pub(crate) fn of_kind(kind: Option<LeafKind>) -> &'static str {
     match kind {
-        None | Some(LeafKind::Decision | LeafKind::Intent | LeafKind::Outcome) => "kind = ?",
+        None => "kind = ?",
+        Some(kind) if is_of_calls(kind) => "kind = ?",
         Some(_) => "kind <> 'decision' AND kind <> 'intent' AND kind <> 'outcome' AND kind = ?",
     }
 }

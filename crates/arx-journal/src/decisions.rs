@@ -18,9 +18,6 @@ use crate::{JournalError, Packed, Reader, Tx, World};
 /// The most decisions that one page holds.
 pub const DECISIONS_LISTED_MAX: usize = 10_000;
 
-/// The condition for a run: a decision has the place of its leaf, and leaves are found by run.
-pub(crate) const OF_RUN: &str = "seq IN (SELECT seq FROM leaves WHERE run = ?)";
-
 /// A decision to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewDecision {
@@ -105,13 +102,16 @@ pub enum Counted {
     },
 }
 
+/// Whether a write of this operation is counted.
+pub type Matches = Box<dyn Fn(&Operation) -> bool>;
+
 /// The newest writes of a workflow that were let through, of those that are counted.
 pub(crate) struct LetThrough {
     counted: Counted,
     world: World,
     workflow: String,
-    matches: Box<dyn Fn(&Operation) -> bool>,
-    /// None before this is known.
+    matches: Matches,
+    /// Those up to here are not known.
     since: Timestamp,
     /// When they were, and how many are known at most.
     at: Vec<Timestamp>,
@@ -132,8 +132,13 @@ impl LetThrough {
         }
     }
 
-    fn is_enough(&self, since: Timestamp) -> bool {
-        self.since <= since || self.at.len() >= self.n_max
+    fn count(&self, since: Timestamp) -> usize {
+        self.at.iter().filter(|at| **at > since).count()
+    }
+
+    /// Whether it tells how many there were after `since`.
+    fn tells(&self, since: Timestamp) -> bool {
+        self.since <= since || self.count(since) >= self.n_max
     }
 }
 
@@ -141,42 +146,34 @@ impl Tx<'_> {
     /// How many writes of a workflow were let through after `since`: permitted, or escalated and
     /// approved. Counts those of operations that match, and no further than `at_most`, so that a
     /// busy hour costs no more than that; in one transaction the record is read once.
-    pub fn count_writes<M: Fn(&Operation) -> bool + 'static>(
+    pub fn count_writes(
         &mut self,
         world: &World,
         workflow: &str,
         counted: Counted,
         since: Timestamp,
         at_most: u32,
-        matches: impl FnOnce() -> M,
+        matches: &dyn Fn() -> Matches,
     ) -> Result<u32, JournalError> {
         let n_max = usize::try_from(at_most).unwrap_or(usize::MAX);
         let is_it = |one: &LetThrough| {
             one.counted == counted && one.n_max == n_max && one.is_of(world, workflow)
         };
-        let known = self.batch().let_through.iter().position(is_it);
-        if let Some(stale) = known
-            && !self.batch().let_through.get(stale).is_some_and(|one| one.is_enough(since))
-        {
-            self.batch().let_through.swap_remove(stale);
-        }
-        if !self.batch().let_through.iter().any(is_it) {
-            let matches = matches();
-            let at = self.newest_writes(world, workflow, since, n_max, &matches)?;
-            let (world, workflow) = (world.clone(), workflow.to_owned());
-            let matches = Box::new(matches);
-            self.batch().let_through.push(LetThrough {
-                counted,
-                world,
-                workflow,
-                matches,
-                since,
-                at,
-                n_max,
-            });
-        }
-        let newest = self.batch().let_through.iter().find(|one| is_it(one)).into_iter();
-        let n = newest.flat_map(|one| &one.at).filter(|at| **at > since).count();
+        let known = self.batch().let_through.iter().find(|one| is_it(one) && one.tells(since));
+        let n = match known {
+            Some(known) => known.count(since),
+            None => {
+                let matches = matches();
+                let at = self.newest_writes(world, workflow, since, n_max, &matches)?;
+                let n = at.len();
+                let (world, workflow) = (world.clone(), workflow.to_owned());
+                let newest = LetThrough { counted, world, workflow, matches, since, at, n_max };
+                let known = &mut self.batch().let_through;
+                known.retain(|one| !is_it(one));
+                known.push(newest);
+                n
+            }
+        };
         Ok(u32::try_from(n).unwrap_or(u32::MAX).min(at_most))
     }
 
@@ -258,7 +255,7 @@ impl Reader<'_> {
         filter: &DecisionFilter,
     ) -> Result<Vec<RecordedDecision>, JournalError> {
         let (sql, values) = Conditions::default()
-            .given(OF_RUN, filter.run.as_ref().map(|run| run.as_str().to_owned()))
+            .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
             .given("workflow = ?", filter.workflow.clone())
             .given("seq > ?", filter.after.map(signed))
             .page(

@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use arx_types::{Digest, EffectKey, EffectState, Operation, RunId};
 use jiff::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
@@ -147,6 +149,9 @@ const NEED_ATTENTION: &str = "state <> 'done' AND state IN ('intended', 'unknown
                               AND covered_by IS NULL AND (state = 'unknown' OR (SELECT ended_at IS NOT NULL \
                               OR status = 'needs_attention' FROM runs WHERE runs.id = effects.run))";
 
+/// The condition for a world, kept from an index that would have all of it sorted.
+pub(crate) const IN_WORLD: &str = "+world = ?";
+
 /// The condition for a state, in the words of the index that serves it.
 pub(crate) fn in_state(state: Option<EffectState>) -> &'static str {
     match state {
@@ -191,16 +196,17 @@ impl Tx<'_> {
         intent: &NewIntent,
         leaf: LeafDraft,
     ) -> Result<Intended, JournalError> {
-        if intent.covers.len() > COVERED_MAX || intent.covers.contains(&intent.key) {
-            let reason = "it covers itself or too many others".to_owned();
+        let mut keys = BTreeSet::from([&intent.key]);
+        if intent.covers.len() > COVERED_MAX || !intent.covers.iter().all(|key| keys.insert(key)) {
+            let reason = "it covers itself, another twice, or too many".to_owned();
             return Err(JournalError::Invalid { what: "intent", reason });
         }
-        let mut attempts = Vec::with_capacity(1 + intent.covers.len());
+        let mut tried = Vec::with_capacity(keys.len());
         for key in std::iter::once(&intent.key).chain(&intent.covers) {
             match self.effect(&intent.world, key)? {
-                None => attempts.push(1),
+                None => tried.push(None),
                 Some(present) if present.state == EffectState::Failed => {
-                    attempts.push(present.attempts + 1);
+                    tried.push(Some(present.attempts));
                 }
                 Some(present) => return Ok(Intended::Present(Box::new(present))),
             }
@@ -210,10 +216,11 @@ impl Tx<'_> {
         let nothing = Packed::json(&serde_json::Value::Null)?;
         let covered = intent.covers.iter().map(|key| (key, Some(&intent.key), &nothing));
         let covering = std::iter::once((&intent.key, None, &intent.params));
-        for ((key, covered_by, params), attempt) in covering.chain(covered).zip(&attempts) {
-            self.put_intent(intent, key, *attempt, covered_by, params, &leaf)?;
+        for ((key, covered_by, params), tried) in covering.chain(covered).zip(&tried) {
+            self.put_intent(intent, key, *tried, covered_by, params, &leaf)?;
         }
-        Ok(Intended::Fresh { attempt: attempts.first().copied().unwrap_or(1), leaf })
+        let attempt = tried.first().copied().flatten().map_or(1, |tried| tried + 1);
+        Ok(Intended::Fresh { attempt, leaf })
     }
 
     /// Records how an effect turned out, with its audit leaf, for it and for those it covers.
@@ -279,26 +286,26 @@ impl Tx<'_> {
         &self,
         intent: &NewIntent,
         key: &EffectKey,
-        attempt: u32,
+        tried: Option<u32>,
         covered_by: Option<&EffectKey>,
         params: &Packed,
         leaf: &LeafRef,
     ) -> Result<(), JournalError> {
-        // Apart from each other: SQLite is ready to undo either half of an `ON CONFLICT`.
-        let sql = match attempt {
-            1 => {
+        // Not one statement with `ON CONFLICT`, for which SQLite keeps what would undo it.
+        let sql = match tried {
+            None => {
                 "INSERT INTO effects (world, key, run, workflow, operation, params_sha256, \
                  params, state, covered_by, attempts, intent_at, intent_seq) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'intended', ?8, ?9, ?10, ?11)"
             }
-            _ => {
+            Some(_) => {
                 "UPDATE effects SET run = ?3, workflow = ?4, operation = ?5, params_sha256 = ?6, \
                  params = ?7, state = 'intended', result = NULL, detail = NULL, \
                  covered_by = ?8, attempts = ?9, intent_at = ?10, intent_seq = ?11, \
                  settled_at = NULL, outcome_seq = NULL WHERE world = ?1 AND key = ?2"
             }
         };
-        self.execute(
+        let n_changed = self.execute(
             sql,
             params![
                 intent.world.as_str(),
@@ -309,12 +316,16 @@ impl Tx<'_> {
                 Bytes32(intent.params_sha256),
                 params,
                 covered_by.map(EffectKey::as_str),
-                attempt,
+                tried.map_or(1, |tried| tried + 1),
                 Micros(leaf.at),
                 signed(leaf.seq),
             ],
         )?;
-        Ok(())
+        // INVARIANT (intent before effect): nothing is sent without its row.
+        match n_changed {
+            1 => Ok(()),
+            _ => Err(JournalError::corrupt(format!("the effect `{key}` cannot be written"))),
+        }
     }
 }
 
@@ -349,7 +360,7 @@ impl Reader<'_> {
     /// Effects, the newest intent first; at most [`EFFECTS_LISTED_MAX`].
     pub fn effects(&self, filter: &EffectFilter) -> Result<Vec<Effect>, JournalError> {
         let (sql, values) = Conditions::default()
-            .given("world = ?", filter.world.as_ref().map(|world| world.as_str().to_owned()))
+            .given(IN_WORLD, filter.world.as_ref().map(|world| world.as_str().to_owned()))
             .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
             .given("workflow = ?", filter.workflow.clone())
             .given(in_state(filter.state), filter.state.map(|state| state.as_str().to_owned()))

@@ -1,8 +1,8 @@
 //! The handle: reads on their own connections, writes through one thread that shares commits.
 //!
-//! Start at [`Journal::write`]. The writer thread takes what is queued, runs each closure inside a
-//! savepoint of one `IMMEDIATE` transaction, commits once, and answers all. One fsync thus pays
-//! for as many writes as were waiting.
+//! Start at [`Journal::write`]. The writer thread takes what is queued, runs each closure in one
+//! `IMMEDIATE` transaction, in a savepoint unless it was queued without, commits once, and answers
+//! all. One fsync thus pays for as many writes as were waiting.
 
 mod fault;
 mod writer;

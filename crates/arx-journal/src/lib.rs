@@ -52,7 +52,7 @@ pub use approvals::{
 };
 pub use audit::{LeafDraft, LeafFilter, LeafRef, StoredCheckpoint, StoredLeaf};
 pub use clock::{Clock, SystemClock};
-pub use decisions::{Counted, DecisionFilter, NewDecision, RecordedDecision};
+pub use decisions::{Counted, DecisionFilter, Matches, NewDecision, RecordedDecision};
 pub use effects::{Effect, EffectFilter, Intended, NewIntent, SettleOutcome, Settlement};
 pub use episodes::Episode;
 pub use error::JournalError;

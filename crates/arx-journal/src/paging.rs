@@ -11,7 +11,7 @@ use rusqlite::params;
 use rusqlite::params_from_iter;
 
 use crate::approvals::{self, read_approval};
-use crate::audit::of_kind;
+use crate::audit::{is_of_calls, of_kind};
 use crate::column::{Bytes32, Micros, Text, Worded, signed, unsigned};
 use crate::conditions::Conditions;
 use crate::effects::{self, read_effect};
@@ -203,7 +203,7 @@ impl Reader<'_> {
         let (sql, values) = Conditions::default()
             .given("run = ?", page.run.as_ref().map(|run| run.as_str().to_owned()))
             .given(effects::in_state(page.state), page.state.map(|state| state.as_str().to_owned()))
-            .given("world = ?", page.world.as_ref().map(|world| world.as_str().to_owned()))
+            .given(effects::IN_WORLD, page.world.as_ref().map(|world| world.as_str().to_owned()))
             // One intent may cover many effects: a page may end among them.
             .given_both(
                 "(intent_seq, key) < (?, ?)",
@@ -241,11 +241,16 @@ impl Reader<'_> {
         look_max: usize,
         fits: impl Fn(&StoredLeaf) -> bool,
     ) -> Result<Search, JournalError> {
+        // What no index finds is looked for among the leaves that are read anyway.
+        let (looked_for, found) = match filter.kind {
+            Some(kind) if is_of_calls(kind) => (Some(kind), None),
+            kind => (None, kind),
+        };
         let (sql, values) = Conditions::default()
             .given("run = ?", filter.run.as_ref().map(|run| run.as_str().to_owned()))
-            .given(of_kind(filter.kind), filter.kind.map(|kind| kind.as_str().to_owned()))
+            .given(of_kind(found), found.map(|kind| kind.as_str().to_owned()))
             .given("seq < ?", filter.before.map(signed))
-            .page("SELECT seq, bytes FROM leaves", "seq DESC", look_max + 1, look_max + 1);
+            .page("SELECT seq, bytes, kind FROM leaves", "seq DESC", look_max + 1, look_max + 1);
         let wanted = filter.limit.clamp(1, PAGE_MAX);
         let look = || -> rusqlite::Result<Search> {
             let mut statement = self.connection().prepare_cached(&sql)?;
@@ -260,7 +265,11 @@ impl Reader<'_> {
                 n_looked += 1;
                 let leaf = StoredLeaf { seq: unsigned(row.get(0)?), bytes: row.get(1)? };
                 search.reached = Some(leaf.seq);
-                if fits(&leaf) {
+                let is_of_kind = match looked_for {
+                    Some(kind) => row.get_ref(2)?.as_str()? == kind.as_str(),
+                    None => true,
+                };
+                if is_of_kind && fits(&leaf) {
                     search.found.push(leaf);
                 }
             }

@@ -79,8 +79,8 @@ impl<'c> Reader<'c> {
 
 /// One write, which is in the journal whole or not at all.
 ///
-/// Reads through it see what it wrote. What it learned must not be kept for the next one: other
-/// processes write in between.
+/// Reads through it see what it wrote. What it learned must not be kept for the next
+/// transaction: other processes write in between.
 pub struct Tx<'c> {
     reader: Reader<'c>,
     clock: &'c dyn Clock,

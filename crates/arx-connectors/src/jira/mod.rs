@@ -139,12 +139,7 @@ impl Connector for Jira {
         let site = self.site(call).await?;
         site::probe(call, site).await?;
         match call.variables.get(PROJECT_KEY) {
-            Some(key) => {
-                let key = operations::project_key(Some(key)).map_err(|problem| {
-                    CallError::Configuration { message: format!("{PROJECT_KEY}: {problem}") }
-                })?;
-                schema::known_project(call, site, &key).await
-            }
+            Some(key) => schema::known_project(call, site, key).await,
             None => Ok(()),
         }
     }

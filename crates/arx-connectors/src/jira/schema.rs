@@ -3,13 +3,18 @@
 //! Older Data Centers and scoped tokens cannot read this; then names are sent instead of ids, and
 //! the vendor's own answer decides.
 
+use std::time::Duration;
+
 use arx_gateway::{Call, CallError, Request, Response};
 use serde_json::Value;
 
+use super::operations;
 use super::site::Site;
 use super::wire::{self, Complaint};
 use crate::text;
 
+/// Longest look at what a start may do without.
+const LOOK_MAX: Duration = Duration::from_secs(10);
 /// Largest page, the vendor's own limit.
 const PAGE: usize = 200;
 /// Most pages that are read.
@@ -80,16 +85,19 @@ pub(super) async fn issue_types(
     })
 }
 
-/// Whether the site has a project that this user may create issues in. Only a reply that says so
+/// Whether the site has the project that issues go to by default. Only a reply that says otherwise
 /// counts: sites without this endpoint answer 404 as well.
 pub(super) async fn known_project(
     call: Call<'_>,
     site: &Site,
     project: &str,
 ) -> Result<(), CallError> {
+    // What is no key is told to whoever uses it: inputs may name another project.
+    let Ok(project) = operations::project_key(Some(project)) else { return Ok(()) };
     let path = format!("{}/issue/createmeta/{project}/issuetypes", site.api);
     let request = Request::get(&path).query("maxResults", "1");
-    let Ok(reply) = call.http.send(call.permit, request).await else { return Ok(()) };
+    let sent = call.http.send(call.permit, request);
+    let Ok(Ok(reply)) = tokio::time::timeout(LOOK_MAX, sent).await else { return Ok(()) };
     let message = Complaint::of(&reply).message();
     let words = message.to_lowercase();
     // A server that knows no such path may repeat it, and with it any word that a key has.

@@ -1,11 +1,12 @@
 //! Deciding and recording, in one transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arx_audit::LeafKind;
 use arx_journal::{
-    Counted, Effect, Intended, JournalError, LeafDraft, NewDecision, NewIntent, Packed, Stop,
-    TakenApproval, Tx,
+    Counted, Effect, Intended, JournalError, LeafDraft, Matches, NewDecision, NewIntent, Packed,
+    Stop, TakenApproval, Tx,
 };
 use arx_policy::{Request, WRITES_COUNTED_MAX};
 use arx_types::{
@@ -138,10 +139,13 @@ impl Gateway {
         if is_read && action.effect.is_some() {
             return Err(parameters("a read takes no `effect=`".to_owned()));
         }
-        if action.effect.as_ref().is_some_and(|key| action.covers.contains(key)) {
-            return Err(parameters("a write cannot cover its own effect".to_owned()));
+        let mut named: BTreeSet<&EffectKey> = action.effect.iter().collect();
+        if let Some(key) = action.covers.iter().find(|key| !named.insert(key)) {
+            return Err(parameters(format!(
+                "`covers` names `{key}` twice, or it is the effect of the write itself"
+            )));
         }
-        let covers_bytes: usize = action.covers.iter().map(|key| key.as_str().len()).sum();
+        let covers_bytes: usize = action.covers.iter().map(|key| json_bytes(key.as_str())).sum();
         if covers_bytes > COVERS_BYTES_MAX || action.covers.len() > COVERS_MAX {
             return Err(parameters(format!(
                 "`covers` names {} effects in {covers_bytes} bytes; at most {COVERS_MAX} in \
@@ -149,7 +153,7 @@ impl Gateway {
                 action.covers.len()
             )));
         }
-        let lineage_bytes: usize = action.lineage.iter().map(|item| item.len() + 3).sum();
+        let lineage_bytes: usize = action.lineage.iter().map(|item| json_bytes(item)).sum();
         if covers_bytes + lineage_bytes > NAMED_BYTES_MAX {
             return Err(parameters(format!(
                 "it names {covers_bytes} bytes of effects and {lineage_bytes} of what it follows \
@@ -381,7 +385,9 @@ impl Case {
         let is_write = self.spec.is_some_and(|spec| spec.access == Access::Write);
         let writes_last_hour = if is_write {
             let (since, max) = (now - FREQUENCY_WINDOW, WRITES_COUNTED_MAX);
-            tx.count_writes(&ctx.world, &ctx.workflow, Counted::All, since, max, || |_: &_| true)?
+            tx.count_writes(&ctx.world, &ctx.workflow, Counted::All, since, max, &|| {
+                Box::new(|_| true)
+            })?
         } else {
             0
         };
@@ -392,13 +398,13 @@ impl Case {
                     - SignedDuration::try_from(limit.window().as_duration())
                         .unwrap_or(SignedDuration::MAX);
                 let counted = Counted::Limit { policy: ctx.policy.version(), n };
-                let matches = || {
+                let matches = || -> Matches {
                     let policy = Arc::clone(&ctx.policy);
-                    move |operation: &Operation| {
+                    Box::new(move |operation| {
                         policy.limits().get(n).is_some_and(|limit| limit.matches(operation))
-                    }
+                    })
                 };
-                tx.count_writes(&ctx.world, &ctx.workflow, counted, since, limit.max(), matches)?
+                tx.count_writes(&ctx.world, &ctx.workflow, counted, since, limit.max(), &matches)?
             } else {
                 0
             };
@@ -584,6 +590,12 @@ impl Case {
         leaf.lineage.clone_from(&self.action.lineage);
         leaf
     }
+}
+
+/// What a text takes in a list of a leaf at most: quotes, a comma, and what must be escaped.
+fn json_bytes(text: &str) -> usize {
+    let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+    text.len() + escaped + 3
 }
 
 /// The leaf of a call that humans did not let through; one that the policy would permit by now

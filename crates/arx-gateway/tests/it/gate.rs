@@ -531,6 +531,9 @@ async fn an_outcome_is_recorded_however_much_the_vendor_says() {
     let error = gate.write(CREATE, json!({}), "a/1/note").await.unwrap_err();
     assert!(matches!(error, GateError::Call(CallError::Refused { .. })));
     assert_eq!(state(&gate, "a/1/note").await, Some(EffectState::Failed));
+    let twice = group("group/1/note", &["b/1/note", "b/1/note"]);
+    let error = gate.gateway.call(&gate.ctx, twice).await.unwrap_err();
+    assert!(error.to_string().contains("names `test/b/1/note` twice"), "{error}");
     let covers: Vec<String> = (0..2_001).map(|n| format!("{n}/1/note")).collect();
     let covers: Vec<&str> = covers.iter().map(String::as_str).collect();
     let error = gate.gateway.call(&gate.ctx, group("group/1/note", &covers)).await.unwrap_err();

@@ -89,10 +89,10 @@ fn only_writes_that_were_let_through_count_and_only_for_a_while() {
         let workflow = workflow.to_owned();
         write(&journal, move |tx| {
             let mut of = |counted, connector: &'static str| {
-                tx.count_writes(&world, &workflow, counted, since, u32::MAX, || {
-                    move |operation: &Operation| {
+                tx.count_writes(&world, &workflow, counted, since, u32::MAX, &|| {
+                    Box::new(move |operation| {
                         connector.is_empty() || operation.connector == connector
-                    }
+                    })
                 })
             };
             let limit = |n| Counted::Limit { policy: Digest::of_bytes(b"p"), n };
@@ -138,19 +138,23 @@ fn decisions_are_read_in_order_a_page_at_a_time() {
     assert_eq!(first.effect_key.as_ref().map(EffectKey::as_str), Some("demo/a"));
 }
 
+/// Seconds that a clock steps, either way.
+const STEPS: std::ops::Range<i64> = -5400..5400;
+/// How far is counted in the property test.
+const MAX: u32 = 4;
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// However decisions and questions share transactions, and whichever way the clock steps: the
     /// count is that of the record.
     #[test]
     fn a_count_within_a_transaction_is_that_of_the_record(
         writes in prop::collection::vec(
-            prop::collection::vec((any::<bool>(), any::<bool>(), -1800..1800_i64), 1..6),
+            prop::collection::vec((any::<bool>(), any::<bool>(), STEPS, STEPS), 1..6),
             1..8,
         )
     ) {
-        const MAX: u32 = 4;
         let fixture = Fixture::new();
         let (journal, _) = fixture.with_run();
         let mut record: Vec<(bool, Timestamp)> = Vec::new();
@@ -158,20 +162,26 @@ proptest! {
             let clock = std::sync::Arc::clone(&fixture.clock);
             let counts = write(&journal, move |tx| {
                 let mut counts = Vec::new();
-                for (is_page, is_permitted, seconds) in steps {
-                    clock.advance_secs(seconds);
+                for (is_page, is_permitted, before, between) in steps {
+                    clock.advance_secs(before);
                     let since = tx.now() - jiff::SignedDuration::from_hours(1);
+                    let mut count = |counted, of: &dyn Fn() -> Matches| {
+                        tx.count_writes(&World::live(), "demo", counted, since, MAX, of)
+                    };
                     let limit = Counted::Limit { policy: Digest::of_bytes(b"p"), n: 0 };
-                    let is_of_pages = || |operation: &Operation| operation.connector == "pagerduty";
-                    let world = World::live();
-                    let pages =
-                        tx.count_writes(&world, "demo", limit, since, MAX, is_of_pages)?;
-                    let all =
-                        tx.count_writes(&world, "demo", Counted::All, since, MAX, || |_: &_| true)?;
+                    let is_page_of = || -> Matches {
+                        Box::new(|operation| operation.connector == "pagerduty")
+                    };
+                    let pages = count(limit, &is_page_of)?;
+                    let all = count(Counted::All, &|| Box::new(|_| true))?;
+                    clock.advance_secs(between);
                     counts.push((pages, all, since, is_page, is_permitted, tx.now()));
-                    let name = if is_page { "pagerduty.incidents:create" } else { "jira.issues:create" };
+                    let operation = match is_page {
+                        true => "pagerduty.incidents:create",
+                        false => "jira.issues:create",
+                    };
                     let verdict = if is_permitted { Permit } else { Deny };
-                    decide_in(tx, name.parse().unwrap(), Access::Write, verdict, None)?;
+                    decide_in(tx, operation.parse().unwrap(), Access::Write, verdict, None)?;
                 }
                 Ok(counts)
             })

@@ -271,3 +271,26 @@ fn effects_are_listed_by_what_they_are() {
     assert_eq!(runs.len(), 2);
     assert_eq!(runs[0].id, new_run(&other).id);
 }
+
+#[test]
+fn a_key_named_twice_is_refused_before_anything_is_written() {
+    let fixture = Fixture::new();
+    let (journal, _) = fixture.with_run();
+    for covers in [&["demo/b", "demo/b"][..], &["demo/a"]] {
+        let error = intend(&journal, intent("demo/a", covers)).unwrap_err();
+        assert!(matches!(error, JournalError::Invalid { what: "intent", .. }), "{error:?}");
+    }
+    assert_eq!(read(&journal, |reader| reader.tree_size()), 0);
+}
+
+#[test]
+fn members_of_a_group_count_their_own_attempts() {
+    let fixture = Fixture::new();
+    let (journal, _) = fixture.with_run();
+    intend(&journal, intent("demo/b", &[])).unwrap();
+    settle(&journal, "demo/b", 1, Failed).unwrap();
+    let fresh = intend(&journal, intent("demo/a", &["demo/b", "demo/c"])).unwrap();
+    assert!(matches!(fresh, Intended::Fresh { attempt: 1, .. }), "{fresh:?}");
+    let attempts = ["demo/a", "demo/b", "demo/c"].map(|text| effect(&journal, text).attempts);
+    assert_eq!(attempts, [1, 2, 1]);
+}

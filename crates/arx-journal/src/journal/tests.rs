@@ -3,6 +3,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use arx_audit::tree;
+
 use super::*;
 use crate::testing::{Fixture, leaf, read, run_id, start, write};
 use crate::{LeafFilter, Packed, RunFilter};
@@ -143,7 +145,7 @@ async fn an_unguarded_write_that_fails_half_way_takes_its_commit_along() {
     let queue = || vec![write_one(0), write_one(1), write_one(2)];
     let (held, results) = in_one_batch_with(&journal, queue).await;
     let undone = |result: &Result<u64, Refusal>| match result {
-        Err(Refusal::Journal(reason)) => reason.contains("a write of the same commit failed"),
+        Err(Refusal::Journal(reason)) => reason.contains("another of the same commit failed"),
         Err(Refusal::Mine(_)) | Ok(_) => false,
     };
     assert!(held.is_err(), "whoever shares the commit is told");
@@ -152,6 +154,44 @@ async fn an_unguarded_write_that_fails_half_way_takes_its_commit_along() {
     assert_eq!(read(&journal, |reader| reader.tree_size()), 0);
     journal.write(|tx| tx.append_leaf(leaf("next"))).await.unwrap();
     assert!(read(&journal, |reader| reader.verify(journal.vkey(), &[])).is_ok());
+}
+
+#[tokio::test]
+async fn a_guarded_write_is_undone_between_others_of_a_large_commit() {
+    const WRITERS: u32 = 120;
+    let fixture = Fixture::new();
+    let journal = fixture.open().unwrap();
+    let write_one = |n: u32| {
+        let journal = journal.clone();
+        tokio::spawn(async move {
+            let append = move |tx: &mut Tx<'_>| {
+                let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
+                if n % 3 == 1 { Err(Refusal::Mine(n)) } else { Ok(at.seq) }
+            };
+            match n % 3 {
+                0 => journal.try_write_unguarded(append).await,
+                _ => journal.try_write(append).await,
+            }
+        })
+    };
+    let results = in_one_batch(&journal, || (0..WRITERS).map(write_one).collect()).await;
+    for (n, result) in (0..).zip(results) {
+        match n % 3 {
+            1 => assert_eq!(result, Err(Refusal::Mine(n))),
+            _ => assert!(result.is_ok(), "{result:?}"),
+        }
+    }
+    assert_eq!(journal.n_commits(), 1);
+    let size = u64::from(WRITERS) / 3 * 2;
+    assert!(read(&journal, |reader| reader.verify(journal.vkey(), &[])).is_ok());
+    // Their hashes take more than one row.
+    let root = read(&journal, |reader| reader.root_at(size));
+    for seq in 0..size {
+        let proof = read(&journal, |reader| reader.leaf_proof(seq)).unwrap();
+        assert_eq!((proof.size, proof.root), (size, root));
+        let held = tree::verify_inclusion(&proof.path, size, root, seq, proof.hash);
+        assert!(held.is_ok(), "leaf {seq}");
+    }
 }
 
 #[tokio::test]

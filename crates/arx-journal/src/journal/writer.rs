@@ -197,8 +197,9 @@ impl Writer {
                 self.step("ROLLBACK TO job").and_then(|()| self.step("RELEASE job"))
             }
             (None, false) if self.connection.total_changes() != n_before => {
-                let source = std::io::Error::other("a write of the same commit failed half-way");
-                Err(JournalError::of_io("write", &self.path, source))
+                tracing::error!("a write failed half-way, and its whole commit is undone");
+                let reason = "another of the same commit failed half-way".to_owned();
+                Err(JournalError::Panicked { reason })
             }
             (None, _) => Ok(()),
         };

@@ -3,7 +3,6 @@ use arx_types::{EffectState, RunStatus};
 
 use super::*;
 use crate::audit::of_kind;
-use crate::decisions::OF_RUN;
 use crate::effects::in_state;
 use crate::testing::{Fixture, leaf, read, run_id, start, write};
 use crate::{Journal, LeafDraft, RunFilter};
@@ -112,7 +111,7 @@ fn pages_follow_an_index() {
         (in_state(Some(EffectState::Failed)), "intent_seq DESC, key DESC", "effects"),
         (of_kind(Some(LeafKind::Run)), "seq DESC", "leaves"),
         ("run = ?", "seq DESC", "leaves"),
-        (OF_RUN, "seq", "decisions"),
+        ("run = ?", "seq", "decisions"),
     ] {
         let page = Conditions::default().given(condition, text("x"));
         check(&raw, page.page(&format!("SELECT * FROM {table}"), order, 10, 10));

@@ -124,6 +124,7 @@ CREATE TABLE decisions (
 ) STRICT;
 CREATE INDEX decisions_let_through ON decisions (workflow, world, at, access, operation)
     WHERE verdict = 'PERMIT' OR approval IS NOT NULL;
+CREATE INDEX decisions_by_run ON decisions (run);
 
 CREATE TABLE approvals (
     n            INTEGER PRIMARY KEY,
