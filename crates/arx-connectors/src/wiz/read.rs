@@ -21,7 +21,7 @@ use super::wire::{self, FIELD_SETS, Next, NoPage, Wanted};
 
 /// Pages that are decoded at once; beyond that the reader waits for the oldest. More would keep
 /// more threads and their memory, and no processor busier.
-const DECODING_MAX: usize = 3;
+const DECODING_MAX: usize = 4;
 /// Bodies below this size are decoded before the next page is asked for: nothing is gained.
 const SHORTCUT_BYTES_MIN: usize = 32 * 1024;
 /// Largest page in bytes.

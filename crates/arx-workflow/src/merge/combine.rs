@@ -52,26 +52,37 @@ pub fn merge(datasets: Vec<Dataset>, thresholds: &Thresholds) -> Result<Merged, 
         }
     }
 
-    // What needs the findings comes first, so that they are gone before texts are copied.
-    let mut surveyor = Surveyor::new(&tables);
+    // What needs the findings comes first, so that they are gone before texts are copied. Digests
+    // and assets each take a look at every finding, and nothing of each other.
+    let runs: Vec<Vec<Run<'_>>> = by_id
+        .values()
+        .map(|members| members.iter().filter_map(|one| one.run(&findings, &ordered)).collect())
+        .collect();
+    let (lineages, reaches) = std::thread::scope(|scope| {
+        let lineages =
+            scope.spawn(|| runs.iter().map(|runs| lineage(runs)).collect::<Vec<Digest>>());
+        let mut surveyor = Surveyor::new(&tables);
+        let reaches: Vec<Result<Reach<'_>, String>> = by_id
+            .values()
+            .zip(&runs)
+            .map(|(members, runs)| {
+                let mut scores = Scores::default();
+                members.iter().for_each(|member| scores.join(member.group.facts.scores));
+                thresholds.objection(&scores).map_or_else(|| Ok(surveyor.survey(runs)), Err)
+            })
+            .collect();
+        (lineages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), reaches)
+    });
     let mut id = Sha256::new();
     let mut drafts = Vec::new();
     let mut below_threshold = Vec::new();
-    for (name, members) in &by_id {
-        let runs: Vec<Run<'_>> =
-            members.iter().filter_map(|member| member.run(&findings, &ordered)).collect();
-        let lineage = lineage(&runs);
+    for (((name, members), lineage), reach) in by_id.iter().zip(lineages).zip(reaches) {
         id.update((name.len() as u64).to_be_bytes());
         id.update(name.as_bytes());
         id.update(lineage.0);
-        let mut scores = Scores::default();
-        members.iter().for_each(|member| scores.join(member.group.facts.scores));
-        match thresholds.objection(&scores) {
-            None => {
-                let reach = surveyor.survey(&runs);
-                drafts.push(Draft { id: name, members, lineage, reach });
-            }
-            Some(why) => below_threshold.push(Below {
+        match reach {
+            Ok(reach) => drafts.push(Draft { id: name, members, lineage, reach }),
+            Err(why) => below_threshold.push(Below {
                 id: (*name).to_owned(),
                 why,
                 findings: members.iter().map(|member| member.findings).sum(),
@@ -79,6 +90,7 @@ pub fn merge(datasets: Vec<Dataset>, thresholds: &Thresholds) -> Result<Merged, 
             }),
         }
     }
+    drop(runs);
     drop((ordered, findings));
 
     let mut shown = Shown { sources: &sources, tables: &tables, assets: BTreeMap::new() };

@@ -156,24 +156,37 @@ impl Ordered {
         self.order.get(start..end).unwrap_or_default()
     }
 
+    /// On two threads, about as many rows each.
     fn sort_groups(&mut self, digests: &Column<[u8; 32]>) {
-        let mut keyed: Vec<(u64, u32)> = Vec::new();
-        let mut start = 0;
-        for end in &self.ends {
-            let run = self.order.get_mut(start..*end).unwrap_or_default();
-            start = *end;
-            // The first eight bytes decide nearly always, and lie together.
-            keyed.clear();
-            keyed.extend(run.iter().map(|at| (prefix(digests, *at), *at)));
-            keyed.sort_unstable_by(|left, right| {
-                left.0.cmp(&right.0).then_with(|| {
-                    let digest = |at: u32| digests.get(at as usize);
-                    digest(left.1).cmp(&digest(right.1))
-                })
-            });
-            for (slot, (_, at)) in run.iter_mut().zip(&keyed) {
-                *slot = *at;
-            }
+        let half = self.ends.partition_point(|end| *end < self.order.len() / 2);
+        let (left_ends, right_ends) = self.ends.split_at(half);
+        let middle = left_ends.last().copied().unwrap_or(0);
+        let (left, right) = self.order.split_at_mut(middle);
+        std::thread::scope(|scope| {
+            scope.spawn(|| sort_each(left, 0, left_ends, digests));
+            sort_each(right, middle, right_ends, digests);
+        });
+    }
+}
+
+/// Sorts each group of `rows`, which begin at `start` and end where `ends` says.
+fn sort_each(rows: &mut [u32], start: usize, ends: &[usize], digests: &Column<[u8; 32]>) {
+    let mut keyed: Vec<(u64, u32)> = Vec::new();
+    let mut from = 0;
+    for end in ends {
+        let group = rows.get_mut(from..*end - start).unwrap_or_default();
+        from = *end - start;
+        // The first eight bytes decide nearly always, and lie together.
+        keyed.clear();
+        keyed.extend(group.iter().map(|at| (prefix(digests, *at), *at)));
+        keyed.sort_unstable_by(|left, right| {
+            left.0.cmp(&right.0).then_with(|| {
+                let digest = |at: u32| digests.get(at as usize);
+                digest(left.1).cmp(&digest(right.1))
+            })
+        });
+        for (slot, (_, at)) in group.iter_mut().zip(&keyed) {
+            *slot = *at;
         }
     }
 }
