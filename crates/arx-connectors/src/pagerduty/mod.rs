@@ -347,12 +347,15 @@ async fn known_service(call: Call<'_>) -> Result<(), CallError> {
         tokio::time::timeout(LOOK_MAX, sent).await.ok()?.ok()
     };
     let Some(reply) = look(&format!("/services/{service}")).await else { return Ok(()) };
-    if reply.status != 404 {
+    if reply.status != 404 || !complaint(&reply).is_not_found() {
         return Ok(());
     }
-    let list: Option<Value> = look("/services?limit=1").await.and_then(|list| list.json().ok());
-    let some = list.as_ref().and_then(|list| list.get("services")?.as_array()?.first());
-    if some.is_none() {
+    let Some(list) = look("/services?limit=1").await else { return Ok(()) };
+    let body: Option<Value> = list.json().ok();
+    let some = body.as_ref().and_then(|body| body.get("services")?.as_array()?.first());
+    // Whoever has no list, and says so in other words, knows services by their id.
+    let only_by_id = list.status == 404 && !complaint(&list).is_not_found();
+    if some.is_none() && !only_by_id {
         return Ok(());
     }
     let told = complaint(&reply).message();

@@ -173,6 +173,11 @@ impl Complaint {
         }
     }
 
+    /// Whether the vendor says that there is no such record, rather than anything else.
+    pub fn is_not_found(&self) -> bool {
+        self.code == Some(2100)
+    }
+
     /// The vendor's words, on one line.
     pub fn message(&self) -> String {
         match self.code {

@@ -272,3 +272,27 @@ async fn the_probe_tells_a_service_that_is_not_there() {
     insta::assert_snapshot!(probed("PNOSUCH").await.unwrap_err(), @"PagerDuty refused the request with status 404: no service has the PAGERDUTY_SERVICE_ID that is set: Not Found (code 2100)");
     assert_eq!(probed("no/id").await, Ok(()), "it may not be used");
 }
+
+#[tokio::test]
+async fn the_probe_believes_a_missing_service_only_of_whoever_knows_services() {
+    const NOT_FOUND: &str = r#"{"error":{"message":"Not Found","code":2100}}"#;
+    const NO_ROUTE: &str = r#"{"error":"no such path"}"#;
+    let probed = async |service: (u16, &'static str), list: (u16, &'static str)| {
+        let (gate, _server) = scripted(move |asked| match asked.line.as_str() {
+            line if line.contains("/services/") => Reply::new(service.0, service.1),
+            line if line.contains("/services") => Reply::new(list.0, list.1),
+            _ => Reply::ok(r#"{"priorities":[],"more":false}"#),
+        })
+        .await;
+        probe(&gate).await.is_ok()
+    };
+    let some = (200, r#"{"services":[{"id":"P1"}]}"#);
+    assert!(!probed((404, NOT_FOUND), some).await);
+    assert!(!probed((404, NOT_FOUND), (404, NO_ROUTE)).await, "it knows the one by its id");
+    for list in [(200, r#"{"services":[]}"#), (403, NOT_FOUND), (404, NOT_FOUND), (200, "[]")] {
+        assert!(probed((404, NOT_FOUND), list).await, "{list:?}");
+    }
+    for service in [(404, NO_ROUTE), (403, NOT_FOUND), (200, "{}")] {
+        assert!(probed(service, some).await, "{service:?}");
+    }
+}
