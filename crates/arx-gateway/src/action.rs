@@ -82,16 +82,6 @@ pub struct Action {
 }
 
 impl Action {
-    /// Digest of the canonical parameters.
-    pub(crate) fn params_sha256(&self) -> Result<Digest, GateError> {
-        Digest::of_json(&self.params).map_err(|error| {
-            GateError::Call(CallError::Parameters {
-                operation: self.operation.to_string(),
-                message: error.to_string(),
-            })
-        })
-    }
-
     /// What an approval is bound to: the workflow's version, the policy's version, the operation,
     /// the effects, the target and the parameters.
     pub(crate) fn digest(

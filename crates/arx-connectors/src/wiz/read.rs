@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 use super::refusal::{Kind, Refusal};
 use super::wire::{self, FIELD_SETS, Next, NoPage, Wanted};
 
-/// Pages that are decoded at once; beyond that the reader waits for the oldest. More would keep
-/// more threads and their memory, and no processor busier.
+/// Pages that are decoded at once; beyond that the reader waits for the oldest. Each keeps a thread
+/// and its memory.
 const DECODING_MAX: usize = 4;
 /// Bodies below this size are decoded before the next page is asked for: nothing is gained.
 const SHORTCUT_BYTES_MIN: usize = 32 * 1024;

@@ -89,17 +89,18 @@ impl Gateway {
         case.admission(found)
     }
 
-    /// Decides a read and records it.
+    /// Decides a read and records it; with the permit comes the digest of the parameters.
     pub(super) async fn admit_read(
         &self,
         ctx: &Arc<RunContext>,
         action: &Arc<Action>,
         spec: Option<&'static OperationSpec>,
-    ) -> Result<Permit, GateError> {
+    ) -> Result<(Permit, Digest), GateError> {
         let case = self.case(ctx, action, spec)?;
         let decided = Arc::clone(&case);
         let decision = self.journal.try_write_unguarded(move |tx| decided.read(tx)).await??;
-        Ok(Permit::mint(case.tenure(), action.operation.clone(), None, decision))
+        let permit = Permit::mint(case.tenure(), action.operation.clone(), None, decision);
+        Ok((permit, case.params_sha256))
     }
 
     fn case(

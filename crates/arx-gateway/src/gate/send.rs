@@ -31,8 +31,7 @@ impl Gateway {
         action: &Arc<Action>,
         spec: Option<&'static OperationSpec>,
     ) -> Result<Reply, GateError> {
-        let permit = self.admit_read(ctx, action, spec).await?;
-        let params_sha256 = action.params_sha256()?;
+        let (permit, params_sha256) = self.admit_read(ctx, action, spec).await?;
         let vendor = self.vendor(&action.operation.connector)?;
         let now = self.journal.clock().now();
         let call = vendor.call(&permit, &action.params, action.findings.as_ref(), now);
