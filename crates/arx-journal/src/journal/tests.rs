@@ -62,22 +62,33 @@ impl From<JournalError> for Refusal {
     }
 }
 
+/// A write that is queued by a task of its own.
+fn queued<T: Send + 'static>(
+    journal: &Journal,
+    is_guarded: bool,
+    write: impl FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+) -> tokio::task::JoinHandle<Result<T, Refusal>> {
+    let journal = journal.clone();
+    tokio::spawn(async move {
+        match is_guarded {
+            true => journal.try_write(write).await,
+            false => journal.try_write_unguarded(write).await,
+        }
+    })
+}
+
 #[tokio::test]
 async fn writes_that_wait_share_a_commit_and_fail_alone() {
     let fixture = Fixture::new();
     let journal = fixture.open().unwrap();
     let write_one = |n: u32| {
-        let journal = journal.clone();
-        tokio::spawn(async move {
-            let written = journal.try_write(move |tx| {
-                let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
-                match n % 3 {
-                    0 => Ok((n, at.seq)),
-                    1 => Err(Refusal::Mine(n)),
-                    _ => panic!("writer {n} gives up"),
-                }
-            });
-            written.await
+        queued(&journal, true, move |tx| {
+            let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
+            match n % 3 {
+                0 => Ok((n, at.seq)),
+                1 => Err(Refusal::Mine(n)),
+                _ => panic!("writer {n} gives up"),
+            }
         })
     };
     let results = in_one_batch(&journal, || (0..30).map(write_one).collect()).await;
@@ -109,13 +120,9 @@ async fn an_unguarded_write_that_changed_nothing_fails_alone() {
     let fixture = Fixture::new();
     let journal = fixture.open().unwrap();
     let write_one = |n: u32| {
-        let journal = journal.clone();
-        tokio::spawn(async move {
-            let written = journal.try_write_unguarded(move |tx| match n % 2 {
-                0 => Ok(tx.append_leaf(leaf(&format!("writer {n}")))?.seq),
-                _ => Err(Refusal::Mine(n)),
-            });
-            written.await
+        queued(&journal, false, move |tx| match n % 2 {
+            0 => Ok(tx.append_leaf(leaf(&format!("writer {n}")))?.seq),
+            _ => Err(Refusal::Mine(n)),
         })
     };
     let results = in_one_batch(&journal, || (0..6).map(write_one).collect()).await;
@@ -130,16 +137,9 @@ async fn an_unguarded_write_that_fails_half_way_takes_its_commit_along() {
     let fixture = Fixture::new();
     let journal = fixture.open().unwrap();
     let write_one = |n: u32| {
-        let journal = journal.clone();
-        tokio::spawn(async move {
-            let append = move |tx: &mut Tx<'_>| {
-                let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
-                if n == 2 { Err(Refusal::Mine(n)) } else { Ok(at.seq) }
-            };
-            match n {
-                1 => journal.try_write(append).await,
-                _ => journal.try_write_unguarded(append).await,
-            }
+        queued(&journal, n == 1, move |tx| {
+            let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
+            if n == 2 { Err(Refusal::Mine(n)) } else { Ok(at.seq) }
         })
     };
     let queue = || vec![write_one(0), write_one(1), write_one(2)];
@@ -162,16 +162,9 @@ async fn a_guarded_write_is_undone_between_others_of_a_large_commit() {
     let fixture = Fixture::new();
     let journal = fixture.open().unwrap();
     let write_one = |n: u32| {
-        let journal = journal.clone();
-        tokio::spawn(async move {
-            let append = move |tx: &mut Tx<'_>| {
-                let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
-                if n % 3 == 1 { Err(Refusal::Mine(n)) } else { Ok(at.seq) }
-            };
-            match n % 3 {
-                0 => journal.try_write_unguarded(append).await,
-                _ => journal.try_write(append).await,
-            }
+        queued(&journal, !n.is_multiple_of(3), move |tx| {
+            let at = tx.append_leaf(leaf(&format!("writer {n}")))?;
+            if n % 3 == 1 { Err(Refusal::Mine(n)) } else { Ok(at.seq) }
         })
     };
     let results = in_one_batch(&journal, || (0..WRITERS).map(write_one).collect()).await;
